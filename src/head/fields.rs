@@ -1,0 +1,205 @@
+//! Header fields: one buffer, one line per field, in the order received.
+
+/// A range of the head's buffer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// The field names that Castile itself reads. `Other` is every other name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Name {
+    Other,
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    Cookie,
+    SetCookie,
+    ContentType,
+    ContentEncoding,
+    Expect,
+    Upgrade,
+    SoapAction,
+    Te,
+    Trailer,
+    KeepAlive,
+    ProxyConnection,
+    Forwarded,
+    XForwardedFor,
+    XForwardedProto,
+    XForwardedHost,
+    XForwardedPort,
+    Via,
+    Authorization,
+    WwwAuthenticate,
+    Location,
+    Accept,
+    AcceptEncoding,
+    XRequestId,
+    Http2Settings,
+    Date,
+}
+
+impl Name {
+    /// Which known field `name` is; letters in any case.
+    pub fn of(name: &[u8]) -> Name {
+        // By length first: a name that nobody asks for costs one comparison at most.
+        let candidates: &[(&str, Name)] = match name.len() {
+            2 => &[("te", Name::Te)],
+            3 => &[("via", Name::Via)],
+            4 => &[("host", Name::Host), ("date", Name::Date)],
+            6 => &[("cookie", Name::Cookie), ("accept", Name::Accept), ("expect", Name::Expect)],
+            7 => &[("trailer", Name::Trailer), ("upgrade", Name::Upgrade)],
+            8 => &[("location", Name::Location)],
+            9 => &[("forwarded", Name::Forwarded)],
+            10 => &[
+                ("connection", Name::Connection),
+                ("set-cookie", Name::SetCookie),
+                ("soapaction", Name::SoapAction),
+                ("keep-alive", Name::KeepAlive),
+            ],
+            12 => &[("content-type", Name::ContentType), ("x-request-id", Name::XRequestId)],
+            13 => &[("authorization", Name::Authorization)],
+            14 => &[("content-length", Name::ContentLength), ("http2-settings", Name::Http2Settings)],
+            15 => &[("x-forwarded-for", Name::XForwardedFor), ("accept-encoding", Name::AcceptEncoding)],
+            16 => &[
+                ("content-encoding", Name::ContentEncoding),
+                ("x-forwarded-host", Name::XForwardedHost),
+                ("x-forwarded-port", Name::XForwardedPort),
+                ("proxy-connection", Name::ProxyConnection),
+                ("www-authenticate", Name::WwwAuthenticate),
+            ],
+            17 => &[("transfer-encoding", Name::TransferEncoding), ("x-forwarded-proto", Name::XForwardedProto)],
+            _ => &[],
+        };
+        for (text, known) in candidates {
+            if name.eq_ignore_ascii_case(text.as_bytes()) {
+                return *known;
+            }
+        }
+        Name::Other
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    known: Name,
+    name: Span,
+    value: Span,
+}
+
+/// One field as received.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'a> {
+    /// Which known field it is.
+    pub known: Name,
+    /// The name, letters as received.
+    pub name: &'a [u8],
+    /// The value, without surrounding white space.
+    pub value: &'a [u8],
+}
+
+/// The fields of a head, in the order received. Equal names are kept apart, letters stay as they came.
+#[derive(Debug, Clone, Default)]
+pub struct Fields {
+    raw: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+impl Fields {
+    /// Forgets all fields, keeps the buffers.
+    pub fn clear(&mut self) {
+        self.raw.clear();
+        self.lines.clear();
+    }
+
+    /// Number of field lines.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// All fields, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
+        self.lines.iter().map(|line| Field {
+            known: line.known,
+            name: self.bytes(line.name),
+            value: self.bytes(line.value),
+        })
+    }
+
+    /// The value of the first line with this known name.
+    pub fn known(&self, name: Name) -> Option<&[u8]> {
+        self.lines.iter().find(|line| line.known == name).map(|line| self.bytes(line.value))
+    }
+
+    /// The values of all lines with this known name, in order.
+    pub fn all_known(&self, name: Name) -> impl Iterator<Item = &[u8]> {
+        self.lines.iter().filter(move |line| line.known == name).map(|line| self.bytes(line.value))
+    }
+
+    /// The value of the first line with this name; letters in any case.
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        self.get_all(name).next()
+    }
+
+    /// The values of all lines with this name, in order; letters in any case.
+    pub fn get_all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+
+    /// Adds a field behind all others.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let known = Name::of(name);
+        let name = self.keep(name);
+        let value = self.keep(value);
+        self.lines.push(Line { known, name, value });
+    }
+
+    /// Keeps the fields for which `keep` says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
+        let Self { raw, lines } = self;
+        lines.retain(|line| {
+            keep(Field {
+                known: line.known,
+                name: &raw[line.name.start as usize..line.name.end as usize],
+                value: &raw[line.value.start as usize..line.value.end as usize],
+            })
+        });
+    }
+
+    /// Puts bytes into the head's buffer. Heads are bounded far below 4 GiB by the codecs.
+    pub(super) fn keep(&mut self, bytes: &[u8]) -> Span {
+        let start = self.raw.len() as u32;
+        self.raw.extend_from_slice(bytes);
+        Span { start, end: self.raw.len() as u32 }
+    }
+
+    pub(super) fn bytes(&self, span: Span) -> &[u8] {
+        &self.raw[span.start as usize..span.end as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case_and_kept_as_they_came() {
+        let mut fields = Fields::default();
+        fields.push(b"content-TYPE", b"text/xml");
+        fields.push(b"X-a", b"1");
+        fields.push(b"x-A", b"2");
+        assert_eq!(fields.known(Name::ContentType), Some(&b"text/xml"[..]));
+        assert_eq!(fields.get_all(b"X-A").collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_eq!(fields.iter().next().expect("three fields").name, b"content-TYPE");
+        assert_eq!(fields.known(Name::Host), None);
+    }
+}

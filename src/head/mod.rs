@@ -1,0 +1,201 @@
+//! HTTP heads as they were received: start line and fields, in order, byte for byte.
+//!
+//! Every codec fills these types and every later step reads them, so nothing above the codecs knows which HTTP version
+//! a message came in. No I/O.
+
+mod fields;
+
+pub use fields::{Field, Fields, Name};
+
+use fields::Span;
+
+/// The HTTP version a message was received in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// HTTP/1.0 (RFC 1945).
+    Http10,
+    /// HTTP/1.1 (RFC 9112).
+    Http11,
+    /// HTTP/2 (RFC 9113).
+    Http2,
+}
+
+/// The head of a request. Reused from request to request of a connection: [`Request::clear`] keeps the buffers.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The version of the request line.
+    pub version: Version,
+    method: Span,
+    target: Span,
+    fields: Fields,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self { version: Version::Http11, method: Span::default(), target: Span::default(), fields: Fields::default() }
+    }
+}
+
+impl Request {
+    /// An empty head; fill it with [`Request::start`] and [`Fields::push`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets the content, keeps the buffers.
+    pub fn clear(&mut self) {
+        self.fields.clear();
+        self.method = Span::default();
+        self.target = Span::default();
+    }
+
+    /// Begins a new head: everything before is forgotten.
+    pub fn start(&mut self, version: Version, method: &[u8], target: &[u8]) {
+        self.clear();
+        self.version = version;
+        self.method = self.fields.keep(method);
+        self.target = self.fields.keep(target);
+    }
+
+    /// The method as received, e.g. `POST`.
+    pub fn method(&self) -> &[u8] {
+        self.fields.bytes(self.method)
+    }
+
+    /// The request target as received (RFC 9112 §3.2): usually path and query; absolute-form is possible.
+    pub fn target(&self) -> &[u8] {
+        self.fields.bytes(self.target)
+    }
+
+    /// Path and query of the target: absolute-form loses scheme and authority; never empty (`*` stays `*`).
+    pub fn path_and_query(&self) -> &[u8] {
+        let target = self.target();
+        if target.first() == Some(&b'/') || target == b"*" {
+            return target;
+        }
+        match memchr::memmem::find(target, b"://") {
+            Some(scheme) => {
+                let rest = &target[scheme + 3..];
+                match memchr::memchr2(b'/', b'?', rest) {
+                    Some(slash) if rest[slash] == b'/' => &rest[slash..],
+                    _ => b"/",
+                }
+            }
+            None => target,
+        }
+    }
+
+    /// The path, without query.
+    pub fn path(&self) -> &[u8] {
+        let whole = self.path_and_query();
+        match memchr::memchr(b'?', whole) {
+            Some(mark) => &whole[..mark],
+            None => whole,
+        }
+    }
+
+    /// The query, without `?`; `None` where there is none.
+    pub fn query(&self) -> Option<&[u8]> {
+        let whole = self.path_and_query();
+        memchr::memchr(b'?', whole).map(|mark| &whole[mark + 1..])
+    }
+
+    /// The authority the client asked for: of an absolute-form target, else the `Host` field. Empty where neither is.
+    pub fn authority(&self) -> &[u8] {
+        let target = self.target();
+        if target.first() != Some(&b'/')
+            && let Some(scheme) = memchr::memmem::find(target, b"://")
+        {
+            let rest = &target[scheme + 3..];
+            let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
+            return &rest[..end];
+        }
+        self.fields.known(Name::Host).unwrap_or_default()
+    }
+
+    /// The fields, in the order received.
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// The fields, to be changed.
+    pub fn fields_mut(&mut self) -> &mut Fields {
+        &mut self.fields
+    }
+}
+
+/// The head of a response, interim (1xx) or final.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// The version of the status line.
+    pub version: Version,
+    /// 100 to 999.
+    pub status: u16,
+    reason: Span,
+    fields: Fields,
+}
+
+impl Default for Response {
+    fn default() -> Self {
+        Self { version: Version::Http11, status: 200, reason: Span::default(), fields: Fields::default() }
+    }
+}
+
+impl Response {
+    /// An empty head; fill it with [`Response::start`] and [`Fields::push`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins a new head: everything before is forgotten, buffers are kept.
+    pub fn start(&mut self, version: Version, status: u16, reason: &[u8]) {
+        self.fields.clear();
+        self.version = version;
+        self.status = status;
+        self.reason = self.fields.keep(reason);
+    }
+
+    /// The reason phrase as received; may be empty, may hold bytes above 0x7F.
+    pub fn reason(&self) -> &[u8] {
+        self.fields.bytes(self.reason)
+    }
+
+    /// Whether the status is interim (RFC 9110 §15.2).
+    pub fn is_interim(&self) -> bool {
+        (100..200).contains(&self.status)
+    }
+
+    /// The fields, in the order received.
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// The fields, to be changed.
+    pub fn fields_mut(&mut self) -> &mut Fields {
+        &mut self.fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(target: &str) -> Request {
+        let mut head = Request::new();
+        head.start(Version::Http11, b"GET", target.as_bytes());
+        head.fields_mut().push(b"Host", b"example.com");
+        head
+    }
+
+    #[test]
+    fn targets_are_taken_apart() {
+        let head = request("/a/b?c=d");
+        assert_eq!((head.path(), head.query()), (&b"/a/b"[..], Some(&b"c=d"[..])));
+        let head = request("http://other:80/x?y");
+        assert_eq!((head.path(), head.query(), head.authority()), (&b"/x"[..], Some(&b"y"[..]), &b"other:80"[..]));
+        let head = request("http://other");
+        assert_eq!((head.path(), head.authority()), (&b"/"[..], &b"other"[..]));
+        let head = request("/a?u=http://x/");
+        assert_eq!((head.path(), head.authority()), (&b"/a"[..], &b"example.com"[..]));
+    }
+}

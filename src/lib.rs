@@ -1,0 +1,11 @@
+//! Castile: an HTTP gateway that keeps every stateful SOAP conversation on the node that holds its state.
+//!
+//! The map, from the lowest floor up; a module names only lower floors:
+//!
+//! | floor | module | what |
+//! |---|---|---|
+//! | 0 | [`head`] | HTTP heads as received |
+//! | 0 | [`soap`] | envelopes, paths, faults |
+
+pub mod head;
+pub mod soap;

@@ -1,0 +1,28 @@
+//! SOAP messages: what a gateway must know of an envelope, read while it streams.
+//!
+//! [`Reader`] takes the body of an HTTP message in pieces of any size and yields [`Facts`]: the values that stand at the
+//! wanted [`Path`]s, the operation, the fault. It never holds the message. No I/O, no clock.
+
+mod facts;
+mod fault;
+mod path;
+mod reader;
+
+pub use facts::{Facts, FaultFacts, Found, Origin};
+pub use fault::{Fault, FaultCode};
+pub use path::{LocalTest, NameTest, NamespaceTest, Part, Path, PathError, PathId, Predicate, Prefixes, Step, Wanted};
+pub use reader::{Content, Limits, Reader, State, Stop};
+
+/// Namespace of SOAP 1.1 envelopes.
+pub const NS_SOAP11: &str = "http://schemas.xmlsoap.org/soap/envelope/";
+/// Namespace of SOAP 1.2 envelopes.
+pub const NS_SOAP12: &str = "http://www.w3.org/2003/05/soap-envelope";
+
+/// The SOAP version of an envelope, told by its namespace (SOAP 1.1 §4.1.2, SOAP 1.2 Part 1 §5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// SOAP 1.1.
+    V11,
+    /// SOAP 1.2.
+    V12,
+}
