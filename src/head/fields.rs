@@ -146,12 +146,12 @@ impl Fields {
     }
 
     /// The value of the first line with this name; letters in any case.
-    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+    pub fn get<'a>(&'a self, name: &[u8]) -> Option<&'a [u8]> {
         self.get_all(name).next()
     }
 
     /// The values of all lines with this name, in order; letters in any case.
-    pub fn get_all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub fn get_all<'a, 'n>(&'a self, name: &'n [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         self.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
