@@ -6,6 +6,8 @@
 //! |---|---|---|
 //! | 0 | [`head`] | HTTP heads as received |
 //! | 0 | [`soap`] | envelopes, paths, faults |
+//! | 1 | [`session`] | keys, selectors, rules |
 
 pub mod head;
+pub mod session;
 pub mod soap;

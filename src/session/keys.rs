@@ -1,0 +1,80 @@
+//! The keys of one message, ready for the table.
+
+use smallvec::SmallVec;
+
+use super::Fingerprint;
+
+/// A pin key that a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PinKey {
+    /// Index of the rule in its rule set: lower ones decide.
+    pub rule: u16,
+    /// The key.
+    pub fingerprint: Fingerprint,
+    /// Whether an unknown value is bound to the node chosen for the request.
+    pub client_issued: bool,
+}
+
+/// A route tag that a request carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteKey {
+    /// Index of the rule in its rule set.
+    pub rule: u16,
+    /// The tag: compared with the `route` of the nodes.
+    pub tag: SmallVec<[u8; 24]>,
+    /// The same, for the table of learnt routes.
+    pub fingerprint: Fingerprint,
+}
+
+/// All keys of one request, each list in rule order, then document order.
+#[derive(Debug, Clone, Default)]
+pub struct RequestKeys {
+    /// Keys that pin.
+    pub pins: SmallVec<[PinKey; 4]>,
+    /// Names of nodes, in the order to be tried.
+    pub routes: SmallVec<[RouteKey; 2]>,
+    /// Keys that stand in where an id could not be learnt.
+    pub weak: SmallVec<[Fingerprint; 2]>,
+    /// The first hash key.
+    pub hash: Option<Fingerprint>,
+    /// The message is absent or could not be read, so that an id in it would have been missed.
+    pub unreadable: bool,
+}
+
+impl RequestKeys {
+    /// Forgets all keys, keeps the buffers.
+    pub fn clear(&mut self) {
+        self.pins.clear();
+        self.routes.clear();
+        self.weak.clear();
+        self.hash = None;
+        self.unreadable = false;
+    }
+
+    /// Whether the request carries a value of a pin rule whose ids only servers issue.
+    pub fn has_server_issued_pin(&self) -> bool {
+        self.pins.iter().any(|pin| !pin.client_issued)
+    }
+}
+
+/// What a key learnt from a response is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learnt {
+    /// Binds to the conversation.
+    Pin,
+    /// A route tag: value → the node that answered.
+    Route,
+    /// A weak key: remembered for a while.
+    Weak,
+}
+
+/// A key that a response carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LearntKey {
+    /// Index of the rule in its rule set.
+    pub rule: u16,
+    /// The key.
+    pub fingerprint: Fingerprint,
+    /// What it is good for.
+    pub kind: Learnt,
+}
