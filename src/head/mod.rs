@@ -3,6 +3,7 @@
 //! Every codec fills these types and every later step reads them, so nothing above the codecs knows which HTTP version
 //! a message came in. No I/O.
 
+pub mod cookie;
 mod fields;
 
 pub use fields::{Field, Fields, Name};

@@ -5,8 +5,20 @@
 
 pub mod spec;
 
+mod condition;
 mod fingerprint;
 mod keys;
+mod matching;
+mod rules;
+mod selector;
+mod time;
+mod transform;
+mod view;
 
+pub use condition::{Condition, Story};
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use keys::{Learnt, LearntKey, PinKey, RequestKeys, RouteKey};
+pub use matching::{Hit, Keyer};
+pub use rules::{KeyRule, RuleSet, TTL_IDLE_DEFAULT, Ttl};
+pub use selector::{Place, Selector, VALUES_MAX, Value};
+pub use view::{RequestView, ResponseView};
