@@ -7,7 +7,9 @@
 //! | 0 | [`head`] | HTTP heads as received |
 //! | 0 | [`soap`] | envelopes, paths, faults |
 //! | 1 | [`session`] | keys, selectors, rules |
+//! | 3 | [`config`] | the configuration file |
 
+pub mod config;
 pub mod head;
 pub mod session;
 pub mod soap;
