@@ -1,0 +1,175 @@
+//! Read buffers: bytes received and not yet used.
+
+use std::cell::RefCell;
+
+/// A new buffer: enough for a head and a small body in one read.
+pub const SMALL: usize = 8 * 1024;
+/// A buffer of a message that streams: one read moves up to this much.
+pub const LARGE: usize = 64 * 1024;
+/// Buffers of each size that a worker keeps for the next one who needs one.
+const KEPT: usize = 64;
+
+/// The buffers that a worker has at hand, so that connections without traffic hold none.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    small: RefCell<Vec<Vec<u8>>>,
+    large: RefCell<Vec<Vec<u8>>>,
+}
+
+impl Buffers {
+    fn take(&self, size: usize) -> Vec<u8> {
+        let kept = match size {
+            SMALL => self.small.borrow_mut().pop(),
+            LARGE => self.large.borrow_mut().pop(),
+            _ => None,
+        };
+        kept.unwrap_or_else(|| vec![0; size])
+    }
+
+    fn give(&self, bytes: Vec<u8>) {
+        let kept = match bytes.len() {
+            SMALL => &self.small,
+            LARGE => &self.large,
+            _ => return,
+        };
+        let mut kept = kept.borrow_mut();
+        if kept.len() < KEPT {
+            kept.push(bytes);
+        }
+    }
+}
+
+/// Bytes received and not yet used, in one piece. Holds no memory while it is empty and [`Buffer::release`]d.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    /// The bytes at hand.
+    pub fn filled(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// The same, to be changed in place.
+    pub fn filled_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
+    /// Number of bytes at hand.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether no byte is at hand.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Uses up the first `count` bytes.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn consume(&mut self, count: usize) {
+        assert!(count <= self.len(), "consumed bytes are at hand");
+        self.start += count;
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// Room for the next read, never empty: the buffer grows where it is full, first to [`LARGE`], then twofold. Who calls
+    /// this bounds how often.
+    pub fn room(&mut self, buffers: &Buffers) -> &mut [u8] {
+        if self.bytes.is_empty() {
+            self.bytes = buffers.take(SMALL);
+        }
+        if self.end == self.bytes.len() {
+            if self.start > 0 && self.start >= self.bytes.len() / 2 {
+                self.bytes.copy_within(self.start..self.end, 0);
+            } else {
+                let size = if self.bytes.len() < LARGE { LARGE } else { self.bytes.len() * 2 };
+                let mut larger = buffers.take(size);
+                larger[..self.len()].copy_from_slice(self.filled());
+                buffers.give(std::mem::replace(&mut self.bytes, larger));
+            }
+            self.end -= self.start;
+            self.start = 0;
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// `count` bytes were read into the room.
+    pub fn filled_by(&mut self, count: usize) {
+        self.end += count;
+        debug_assert!(self.end <= self.bytes.len());
+    }
+
+    /// Puts bytes behind those at hand.
+    pub fn extend(&mut self, bytes: &[u8], buffers: &Buffers) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = self.room(buffers);
+            let count = room.len().min(rest.len());
+            room[..count].copy_from_slice(&rest[..count]);
+            self.filled_by(count);
+            rest = &rest[count..];
+        }
+    }
+
+    /// Makes the buffer large while a message streams, if it is empty.
+    pub fn widen(&mut self, buffers: &Buffers) {
+        if self.is_empty() && self.bytes.len() < LARGE {
+            buffers.give(std::mem::replace(&mut self.bytes, buffers.take(LARGE)));
+        }
+    }
+
+    /// Gives the memory back, if the buffer is empty.
+    pub fn release(&mut self, buffers: &Buffers) {
+        if self.is_empty() && !self.bytes.is_empty() {
+            buffers.give(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_out_as_they_went_in() {
+        let buffers = Buffers::default();
+        let mut buffer = Buffer::default();
+        let (mut written, mut read) = (0u32, 0u32);
+        for step in 0..2000 {
+            let count = (step * 37) % 301;
+            for _ in 0..count {
+                buffer.extend(&[(written % 251) as u8], &buffers);
+                written += 1;
+            }
+            let take = buffer.len().min((step * 53) % 307);
+            for byte in &buffer.filled()[..take] {
+                assert_eq!(*byte, (read % 251) as u8);
+                read += 1;
+            }
+            buffer.consume(take);
+        }
+        assert_eq!(buffer.len(), (written - read) as usize);
+    }
+
+    #[test]
+    fn an_empty_buffer_can_hold_nothing() {
+        let buffers = Buffers::default();
+        let mut buffer = Buffer::default();
+        buffer.extend(b"abc", &buffers);
+        buffer.release(&buffers);
+        assert_eq!(buffer.filled(), b"abc");
+        buffer.consume(3);
+        buffer.release(&buffers);
+        assert_eq!(buffer.bytes.capacity(), 0);
+        assert_eq!(buffers.small.borrow().len(), 1);
+    }
+}
