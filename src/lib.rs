@@ -6,6 +6,8 @@
 //! |---|---|---|
 //! | 0 | [`head`] | HTTP heads as received |
 //! | 0 | [`soap`] | envelopes, paths, faults |
+//! | 5 | [`proxy`] | the data path |
 
 pub mod head;
+pub mod proxy;
 pub mod soap;
