@@ -8,8 +8,10 @@
 //! | 0 | [`soap`] | envelopes, paths, faults |
 //! | 1 | [`session`] | keys, selectors, rules |
 //! | 3 | [`config`] | the configuration file |
+//! | 5 | [`proxy`] | the data path |
 
 pub mod config;
 pub mod head;
+pub mod proxy;
 pub mod session;
 pub mod soap;

@@ -1,5 +1,7 @@
 //! Header fields: one buffer, one line per field, in the order received.
 
+use std::ops::Range;
+
 /// A range of the head's buffer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Span {
@@ -163,6 +165,45 @@ impl Fields {
         self.lines.push(Line { known, name, value });
     }
 
+    /// Adds a field before all others.
+    pub fn push_front(&mut self, name: &[u8], value: &[u8]) {
+        self.push(name, value);
+        self.lines.rotate_right(1);
+    }
+
+    /// Gives the first line with this name the value, or adds a line behind all others; further lines with the name go.
+    ///
+    /// The place of the line and the letters of its name stay.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        let value = self.keep(value);
+        let mut is_set = false;
+        let Self { raw, lines } = self;
+        lines.retain_mut(|line| {
+            let same = raw[line.name.start as usize..line.name.end as usize].eq_ignore_ascii_case(name);
+            let keep = !same || !is_set;
+            if same && !is_set {
+                line.value = value;
+                is_set = true;
+            }
+            keep
+        });
+        if !is_set {
+            let known = Name::of(name);
+            let name = self.keep(name);
+            self.lines.push(Line { known, name, value });
+        }
+    }
+
+    /// Removes all lines with this known name.
+    pub fn remove_known(&mut self, name: Name) {
+        self.lines.retain(|line| line.known != name);
+    }
+
+    /// Removes all lines with this name; letters in any case.
+    pub fn remove(&mut self, name: &[u8]) {
+        self.retain(|field| !field.name.eq_ignore_ascii_case(name));
+    }
+
     /// Keeps the fields for which `keep` says so.
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
         let Self { raw, lines } = self;
@@ -180,6 +221,30 @@ impl Fields {
         let start = self.raw.len() as u32;
         self.raw.extend_from_slice(bytes);
         Span { start, end: self.raw.len() as u32 }
+    }
+
+    /// Takes a whole head over with one copy; [`Fields::push_placed`] then says where its fields lie.
+    pub(super) fn adopt(&mut self, head: &[u8]) {
+        self.clear();
+        self.raw.extend_from_slice(head);
+    }
+
+    /// Adds a field that lies in the head taken over by `start_with`, behind all others.
+    ///
+    /// Ranges beyond the head count as empty.
+    pub(crate) fn push_placed(&mut self, name: Range<usize>, value: Range<usize>) {
+        let name = self.placed(name);
+        let value = self.placed(value);
+        let known = Name::of(self.bytes(name));
+        self.lines.push(Line { known, name, value });
+    }
+
+    pub(super) fn placed(&self, range: Range<usize>) -> Span {
+        if range.start <= range.end && range.end <= self.raw.len() {
+            Span { start: range.start as u32, end: range.end as u32 }
+        } else {
+            Span::default()
+        }
     }
 
     pub(super) fn bytes(&self, span: Span) -> &[u8] {

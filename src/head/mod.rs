@@ -3,10 +3,14 @@
 //! Every codec fills these types and every later step reads them, so nothing above the codecs knows which HTTP version
 //! a message came in. No I/O.
 
+pub mod connection;
 pub mod cookie;
+mod date;
 mod fields;
 
 pub use fields::{Field, Fields, Name};
+
+use std::ops::Range;
 
 use fields::Span;
 
@@ -55,6 +59,20 @@ impl Request {
         self.clear();
         self.version = version;
         self.method = self.fields.keep(method);
+        self.target = self.fields.keep(target);
+    }
+
+    /// Begins a new head with one copy of `raw`, in which method and target lie at the given places;
+    /// [`Fields::push_placed`] adds its fields.
+    pub(crate) fn start_with(&mut self, version: Version, raw: &[u8], method: Range<usize>, target: Range<usize>) {
+        self.fields.adopt(raw);
+        self.version = version;
+        self.method = self.fields.placed(method);
+        self.target = self.fields.placed(target);
+    }
+
+    /// Replaces the target; everything else stays.
+    pub fn set_target(&mut self, target: &[u8]) {
         self.target = self.fields.keep(target);
     }
 
@@ -154,6 +172,15 @@ impl Response {
         self.version = version;
         self.status = status;
         self.reason = self.fields.keep(reason);
+    }
+
+    /// Begins a new head with one copy of `raw`, in which the reason phrase lies at the given place;
+    /// [`Fields::push_placed`] adds its fields.
+    pub(crate) fn start_with(&mut self, version: Version, status: u16, raw: &[u8], reason: Range<usize>) {
+        self.fields.adopt(raw);
+        self.version = version;
+        self.status = status;
+        self.reason = self.fields.placed(reason);
     }
 
     /// The reason phrase as received; may be empty, may hold bytes above 0x7F.

@@ -1,0 +1,71 @@
+//! Heads and chunks onto the wire.
+
+use crate::head::{Fields, Request, Response, Version};
+
+/// Appends the head of a request: names, values and order as they are in `head`.
+///
+/// The version is the head's; HTTP/2 becomes HTTP/1.1. Everything that came from a codec is free of CR, LF and NUL;
+/// whoever pushes fields of their own answers for the same.
+pub fn write_request_head(head: &Request, out: &mut Vec<u8>) {
+    out.extend_from_slice(head.method());
+    out.push(b' ');
+    out.extend_from_slice(head.target());
+    out.extend_from_slice(match head.version {
+        Version::Http10 => b" HTTP/1.0\r\n",
+        Version::Http11 | Version::Http2 => b" HTTP/1.1\r\n",
+    });
+    write_fields(head.fields(), out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the head of a response with its reason phrase as received.
+///
+/// `version` stands in the status line; HTTP/2 becomes HTTP/1.1. A client of HTTP/1.0 may be answered in HTTP/1.1
+/// (RFC 9110 §6.2), except that it must not get chunks.
+pub fn write_response_head(head: &Response, version: Version, out: &mut Vec<u8>) {
+    out.extend_from_slice(match version {
+        Version::Http10 => b"HTTP/1.0 ",
+        Version::Http11 | Version::Http2 => b"HTTP/1.1 ",
+    });
+    let status = head.status.min(999);
+    let digit = |number: u16| b'0' + (number % 10) as u8;
+    out.extend_from_slice(&[digit(status / 100), digit(status / 10), digit(status), b' ']);
+    out.extend_from_slice(head.reason());
+    out.extend_from_slice(b"\r\n");
+    write_fields(head.fields(), out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The line before `len` bytes of chunk data; after the data goes CRLF. `len` must not be 0: that would end the body.
+pub fn chunk_head(len: usize, buf: &mut [u8; 20]) -> &[u8] {
+    let mut at = buf.len() - 2;
+    buf[at] = b'\r';
+    buf[at + 1] = b'\n';
+    let mut rest = len as u64;
+    loop {
+        at -= 1;
+        buf[at] = b"0123456789abcdef"[(rest & 15) as usize];
+        rest >>= 4;
+        if rest == 0 {
+            return &buf[at..];
+        }
+    }
+}
+
+/// Appends the end of a chunked body, with trailer fields if there are any.
+pub fn write_last_chunk(trailers: Option<&Fields>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    if let Some(trailers) = trailers {
+        write_fields(trailers, out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_fields(fields: &Fields, out: &mut Vec<u8>) {
+    for field in fields.iter() {
+        out.extend_from_slice(field.name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(field.value);
+        out.extend_from_slice(b"\r\n");
+    }
+}

@@ -1,0 +1,14 @@
+//! The data path: from a client's bytes to a node's and back.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`h1`] | the HTTP/1.0 and 1.1 codec: bytes in, values out |
+//! | [`forwarding`] | what a proxy changes in a head before it passes it on |
+//! | [`proxy_protocol`] | who the client is, as said by a load balancer in front (PROXY v1 and v2) |
+
+mod buffer;
+mod deadline;
+pub mod forwarding;
+pub mod h1;
+pub mod proxy_protocol;
+mod stream;
