@@ -8,6 +8,7 @@
 //! | 0 | [`soap`] | envelopes, paths, faults |
 //! | 1 | [`session`] | keys, selectors, rules |
 //! | 3 | [`config`] | the configuration file |
+//! | 3 | [`telemetry`] | access log, events |
 //! | 5 | [`proxy`] | the data path |
 
 pub mod config;
@@ -15,3 +16,4 @@ pub mod head;
 pub mod proxy;
 pub mod session;
 pub mod soap;
+pub mod telemetry;
