@@ -4,16 +4,22 @@
 //!
 //! | floor | module | what |
 //! |---|---|---|
-//! | 0 | [`head`] | HTTP heads as received |
-//! | 0 | [`soap`] | envelopes, paths, faults |
-//! | 1 | [`session`] | keys, selectors, rules |
+//! | 0 | [`head`] | HTTP heads as received; pure |
+//! | 0 | [`soap`] | envelopes, paths, faults; pure |
+//! | 0 | [`upstream`] | nodes, balancing, health states; pure |
+//! | 1 | [`session`] | keys, selectors, rules; pure |
+//! | 2 | [`affinity`] | conversations, table, placement |
 //! | 3 | [`config`] | the configuration file |
 //! | 3 | [`telemetry`] | access log, events |
+//! | 4 | [`gateway`] | the running gateway: snapshot, routes, reload |
 //! | 5 | [`proxy`] | the data path |
 
+pub mod affinity;
 pub mod config;
+pub mod gateway;
 pub mod head;
 pub mod proxy;
 pub mod session;
 pub mod soap;
 pub mod telemetry;
+pub mod upstream;

@@ -52,9 +52,7 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 fn authorities(file: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
-        roots
-            .add(certificate)
-            .map_err(|error| TlsError::File { file: file.to_owned(), reason: error.to_string() })?;
+        roots.add(certificate).map_err(|error| TlsError::File { file: file.to_owned(), reason: error.to_string() })?;
     }
     Ok(roots)
 }
@@ -68,7 +66,8 @@ fn setup(error: impl std::fmt::Display) -> TlsError {
 /// # Errors
 /// A file that cannot be used.
 pub fn server(tls: &ListenerTls) -> Result<Arc<ServerConfig>, TlsError> {
-    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(setup)?;
+    let builder =
+        ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(setup)?;
     let builder = match (&tls.client_ca, tls.client_auth) {
         (Some(ca), ClientAuth::Optional | ClientAuth::Required) => {
             let roots = Arc::new(authorities(ca)?);
@@ -93,15 +92,17 @@ pub fn server(tls: &ListenerTls) -> Result<Arc<ServerConfig>, TlsError> {
 /// # Errors
 /// A file that cannot be used.
 pub fn client(tls: &NodeTls) -> Result<Arc<ClientConfig>, TlsError> {
-    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(setup)?;
+    let builder =
+        ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(setup)?;
     let builder = if tls.verify {
         let roots = match &tls.ca {
             Some(ca) => authorities(ca)?,
             None => system_authorities(),
         };
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(|error| {
-            TlsError::Setup(format!("no authorities to check nodes by ({error}); set tls.ca, or tls.verify: false"))
-        })?;
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(|error| {
+                TlsError::Setup(format!("no authorities to check nodes by ({error}); set tls.ca, or tls.verify: false"))
+            })?;
         builder.with_webpki_verifier(verifier)
     } else {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider())))

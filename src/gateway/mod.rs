@@ -1,0 +1,13 @@
+//! The running gateway: what all workers share.
+//!
+//! A [`Snapshot`] is one configuration, compiled; a request holds one from beginning to end. The [`Gateway`] holds the
+//! present snapshot, the affinity table and the logs, and takes over new configurations.
+
+mod routes;
+mod shared;
+mod snapshot;
+mod tls;
+
+pub use routes::{Route, RouteMatch, Routes};
+pub use shared::{Gateway, Secret, StartError};
+pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};

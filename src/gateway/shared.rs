@@ -1,0 +1,171 @@
+//! What all workers share: the present snapshot, the table, the logs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+
+use super::{Snapshot, SnapshotError};
+use crate::affinity::{Affinity, Limits, Now, WhenFull};
+use crate::config::model;
+use crate::session::Fingerprinter;
+use crate::telemetry::{AccessLog, Format};
+use crate::upstream::Registry;
+
+/// The secret of the fingerprints.
+pub type Secret = [u8; 16];
+
+/// Why the gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be compiled.
+    #[error("configuration: {0}")]
+    Config(#[from] SnapshotError),
+    /// The access log cannot be opened.
+    #[error("access log {file}: {source}")]
+    AccessLog {
+        /// Where it should be.
+        file: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The system has no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(String),
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Gateway {
+    snapshot: ArcSwap<Snapshot>,
+    /// Every machine this process knows.
+    pub registry: Arc<Registry>,
+    /// The table of conversations.
+    pub affinity: Arc<Affinity>,
+    /// Makes fingerprints.
+    pub fingerprinter: Fingerprinter,
+    /// The access log.
+    pub access_log: AccessLog,
+    started: Instant,
+    /// Bytes of messages held until they can be placed, over all workers.
+    inspecting: AtomicU64,
+    reloads: AtomicU64,
+}
+
+impl Gateway {
+    /// A gateway with this configuration, serving nobody yet.
+    ///
+    /// # Errors
+    /// The configuration cannot be compiled, or a file it names cannot be used.
+    pub fn new(config: model::Config) -> Result<Arc<Self>, StartError> {
+        let registry = Registry::new();
+        let access_log = open_access_log(config.access_log.as_ref())?;
+        let affinity = Affinity::new(limits(&config.affinity), Arc::clone(&registry));
+        let fingerprinter = Fingerprinter::new(&secret(&config.affinity)?);
+        let snapshot = Snapshot::compile(config, &registry)?;
+        Ok(Arc::new(Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            registry,
+            affinity,
+            fingerprinter,
+            access_log,
+            started: Instant::now(),
+            inspecting: AtomicU64::new(0),
+            reloads: AtomicU64::new(0),
+        }))
+    }
+
+    /// The present configuration, for one request from beginning to end.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Takes over a checked configuration. Requests in flight keep theirs, conversations survive.
+    ///
+    /// # Errors
+    /// It cannot be compiled; nothing has changed then.
+    pub fn reload(&self, config: model::Config) -> Result<Arc<Snapshot>, SnapshotError> {
+        let snapshot = Arc::new(Snapshot::compile(config, &self.registry)?);
+        self.adopt(Arc::clone(&snapshot));
+        Ok(snapshot)
+    }
+
+    /// Makes a compiled configuration the present one.
+    pub fn adopt(&self, snapshot: Arc<Snapshot>) {
+        self.affinity.set_limits(limits(&snapshot.config.affinity));
+        self.snapshot.store(snapshot);
+        self.reloads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the configuration was taken over anew.
+    pub fn reloads(&self) -> u64 {
+        self.reloads.load(Ordering::Relaxed)
+    }
+
+    /// The clock of the table.
+    pub fn now(&self) -> Now {
+        // One more than none: zero means "never" in several places.
+        Now(self.started.elapsed().as_millis() as u64 + 1)
+    }
+
+    /// Takes `bytes` of the budget for messages held until they can be placed. False where it is used up.
+    pub fn inspect_more(&self, bytes: u64, limit: u64) -> bool {
+        let before = self.inspecting.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > limit {
+            self.inspecting.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// Gives `bytes` of that budget back.
+    pub fn inspect_less(&self, bytes: u64) {
+        self.inspecting.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Seconds and milliseconds since 1970.
+pub(crate) fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+fn limits(config: &model::Affinity) -> Limits {
+    let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    Limits {
+        max_conversations: count(config.max_conversations),
+        max_keys: count(config.max_keys),
+        max_hints: count(config.max_hints),
+        when_full: match config.when_full {
+            model::WhenFull::ServeUnpinned => WhenFull::ServeUnpinned,
+            model::WhenFull::Reject => WhenFull::Reject,
+        },
+    }
+}
+
+/// The configured secret, hashed to its length, else a new one: with the memory store nobody needs it again.
+fn secret(config: &model::Affinity) -> Result<Secret, StartError> {
+    if let Some(key) = &config.fingerprint_key {
+        let print = Fingerprinter::new(b"castile secret 1").fingerprint("", "", b"", key.reveal().as_bytes());
+        return Ok(print.0.to_be_bytes());
+    }
+    let mut secret = Secret::default();
+    getrandom::fill(&mut secret).map_err(|error| StartError::Random(error.to_string()))?;
+    Ok(secret)
+}
+
+fn open_access_log(config: Option<&model::AccessLog>) -> Result<AccessLog, StartError> {
+    let Some(config) = config else { return Ok(AccessLog::off()) };
+    let format = match config.format {
+        model::LogFormat::Json => Format::Json,
+        model::LogFormat::Text => Format::Text,
+    };
+    let file = match &config.target {
+        model::LogTarget::Stdout => None,
+        model::LogTarget::File(path) => Some(path.as_path()),
+    };
+    AccessLog::open(file, format).map_err(|source| StartError::AccessLog {
+        file: file.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string()),
+        source,
+    })
+}

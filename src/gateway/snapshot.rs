@@ -1,0 +1,243 @@
+//! One configuration, compiled: immutable, shared by all workers, held by each request from beginning to end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
+
+use super::routes::{Route, Routes};
+use super::tls;
+use crate::affinity::{OnNodeDown, Policy, SharedSessions, UnknownKey};
+use crate::config::model;
+use crate::session::RuleSet;
+use crate::session::spec::{self, Connection, Mark, Ttl};
+use crate::soap;
+use crate::upstream::{Admin, Balance, NodeId, NodeLimits, NodeSet, NodeSpec, Registry};
+
+/// One configuration, compiled.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What it was compiled from.
+    pub config: model::Config,
+    /// The routes, in order.
+    pub routes: Routes,
+    /// The upstreams, in file order.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// The listeners, in file order.
+    pub listeners: Vec<ListenerSetup>,
+    /// Limits of reading messages.
+    pub inspect: soap::Limits,
+}
+
+/// A listener with its TLS set-up.
+#[derive(Debug, Clone)]
+pub struct ListenerSetup {
+    /// As configured.
+    pub config: Arc<model::Listener>,
+    /// `None` = clear text.
+    pub tls: Option<Arc<ServerConfig>>,
+}
+
+/// An upstream, ready to serve.
+#[derive(Debug)]
+pub struct Upstream {
+    /// As configured.
+    pub config: model::Upstream,
+    /// Its rules; none where it is not sticky.
+    pub rules: RuleSet,
+    /// Its nodes.
+    pub nodes: NodeSet,
+    /// Where each node of `nodes` listens, by the same index.
+    pub targets: Vec<Target>,
+    /// Its stickiness, in the table's terms.
+    pub policy: Policy,
+    /// How node connections are shared.
+    pub connection: Connection,
+    /// TLS towards its nodes; `None` where no URL is `https`.
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
+/// Where a node listens.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// As configured.
+    pub url: model::NodeUrl,
+    /// Its authority, as a `Host` field carries it.
+    pub authority: String,
+    /// With `https`: the name its certificate is checked for.
+    pub server_name: Option<ServerName<'static>>,
+}
+
+/// Why a configuration cannot be compiled, with the places in the file where known.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(|(_, message)| message.as_str()).collect::<Vec<_>>().join("; "))]
+pub struct SnapshotError(pub Vec<(Mark, String)>);
+
+impl Snapshot {
+    /// Compiles a configuration. Machines that `registry` knows keep their living state.
+    ///
+    /// # Errors
+    /// Every problem.
+    pub fn compile(config: model::Config, registry: &Registry) -> Result<Self, SnapshotError> {
+        let mut problems = Vec::new();
+        let mut upstreams = Vec::new();
+        for upstream in &config.upstreams {
+            match Upstream::compile(upstream, &config, registry) {
+                Ok(upstream) => upstreams.push(Arc::new(upstream)),
+                Err(mut found) => problems.append(&mut found),
+            }
+        }
+        let mut listeners = Vec::new();
+        for listener in &config.listeners {
+            let tls = match listener.tls.as_ref().map(tls::server).transpose() {
+                Ok(tls) => tls,
+                Err(error) => {
+                    let at = listener.tls.as_ref().map_or(listener.at, |tls| tls.at);
+                    problems.push((at, format!("listeners.{}.tls: {error}", listener.name)));
+                    None
+                }
+            };
+            listeners.push(ListenerSetup { config: Arc::new(listener.clone()), tls });
+        }
+        if !problems.is_empty() {
+            return Err(SnapshotError(problems));
+        }
+        let by_name: HashMap<&str, &Arc<Upstream>> =
+            upstreams.iter().map(|upstream| (upstream.config.name.as_str(), upstream)).collect();
+        let routes = config
+            .routes
+            .iter()
+            .filter_map(|route| {
+                let upstream = Arc::clone(by_name.get(route.upstream.as_str())?);
+                let mut timeouts = upstream.config.timeouts.clone();
+                let own = &route.timeouts;
+                timeouts.connect = own.connect.unwrap_or(timeouts.connect);
+                timeouts.response = own.response.unwrap_or(timeouts.response);
+                timeouts.stall = own.stall.unwrap_or(timeouts.stall);
+                Some(Route { label: route.label(), config: route.clone(), upstream, timeouts })
+            })
+            .collect();
+        let inspect = soap::Limits {
+            bytes: config.inspect.bytes_per_message,
+            depth: config.inspect.depth,
+            attributes: config.inspect.attributes,
+            value_bytes: config.inspect.value_bytes,
+        };
+        Ok(Self { routes: Routes::new(routes), upstreams, listeners, inspect, config })
+    }
+}
+
+impl Upstream {
+    fn compile(
+        config: &model::Upstream,
+        all: &model::Config,
+        registry: &Registry,
+    ) -> Result<Self, Vec<(Mark, String)>> {
+        let mut problems = Vec::new();
+        let rules = compile_rules(config, all).unwrap_or_else(|mut found| {
+            problems.append(&mut found);
+            RuleSet::default()
+        });
+        let mut specs = Vec::new();
+        let mut targets = Vec::new();
+        for node in &config.nodes {
+            let live = registry.machine(&config.affinity_group, &node.name);
+            if !live.is_configured() {
+                live.set_admin(match node.state {
+                    model::AdminState::Ready => Admin::Ready,
+                    model::AdminState::Drain => Admin::Drain,
+                    model::AdminState::Maint => Admin::Maint,
+                });
+            }
+            let successor = node.successor.as_ref().map(|name| registry.machine(&config.affinity_group, name).id());
+            specs.push(NodeSpec {
+                live,
+                weight: node.weight,
+                routes: node.route.iter().map(|tag| tag.as_bytes().into()).collect(),
+                group: node.group.as_deref().map(Arc::from),
+                successor,
+                limits: NodeLimits { requests: config.limits.requests, connections: config.limits.connections },
+            });
+            targets.push(target(node, config, &mut problems));
+        }
+        let needs_tls = config.nodes.iter().any(|node| node.url.scheme == model::Scheme::Https);
+        let tls = needs_tls.then(|| tls::client(&config.tls.clone().unwrap_or_default())).transpose();
+        let tls = tls.unwrap_or_else(|error| {
+            let at = config.tls.as_ref().map_or(config.at, |tls| tls.at);
+            problems.push((at, format!("upstreams.{}.tls: {error}", config.name)));
+            None
+        });
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self {
+            policy: policy(config, &rules),
+            connection: config.connection.unwrap_or(rules.connection()),
+            rules,
+            nodes: NodeSet::new(balance(config.balance), specs),
+            targets,
+            tls,
+            config: config.clone(),
+        })
+    }
+
+    /// Where this node listens.
+    pub fn target(&self, node: NodeId) -> Option<&Target> {
+        self.nodes.index(node).map(|index| &self.targets[index])
+    }
+}
+
+/// Compiles the rules of an upstream, as the file and its presets give them.
+pub(super) fn compile_rules(config: &model::Upstream, all: &model::Config) -> Result<RuleSet, Vec<(Mark, String)>> {
+    let Some(sticky) = &config.sticky else { return Ok(RuleSet::default()) };
+    let ttl = Ttl { idle: sticky.ttl.idle, max: sticky.ttl.max, linger: sticky.ttl.linger, from: None };
+    RuleSet::compile(&sticky.rules, &all.namespaces, &ttl)
+}
+
+fn target(node: &model::Node, config: &model::Upstream, problems: &mut Vec<(Mark, String)>) -> Target {
+    let server_name = (node.url.scheme == model::Scheme::Https).then(|| {
+        let name = config.tls.as_ref().and_then(|tls| tls.server_name.clone()).unwrap_or_else(|| node.url.host.clone());
+        ServerName::try_from(name.clone())
+            .map_err(|_| problems.push((node.at, format!("{name} is no name that a certificate can be checked for"))))
+            .ok()
+    });
+    Target { authority: node.url.authority(), server_name: server_name.flatten(), url: node.url.clone() }
+}
+
+fn balance(balance: model::Balance) -> Balance {
+    match balance {
+        model::Balance::RoundRobin => Balance::RoundRobin,
+        model::Balance::LeastRequests => Balance::LeastRequests,
+        model::Balance::LeastConversations => Balance::LeastConversations,
+        model::Balance::Random => Balance::Random,
+        model::Balance::Hash => Balance::Hash,
+    }
+}
+
+fn policy(config: &model::Upstream, rules: &RuleSet) -> Policy {
+    let defaults = model::Sticky::default();
+    let sticky = config.sticky.as_ref().unwrap_or(&defaults);
+    let ttl = rules.ttl();
+    Policy {
+        pins: rules.keys().iter().any(|key| key.role == spec::Role::Pin),
+        idle: ttl.idle,
+        max: ttl.max,
+        linger: ttl.linger,
+        unknown_key: match sticky.unknown_key {
+            model::UnknownKey::Reject => UnknownKey::Reject,
+            model::UnknownKey::Balance | model::UnknownKey::AskNodes => UnknownKey::Balance,
+        },
+        on_node_down: match sticky.on_node_down {
+            model::OnNodeDown::Failover => OnNodeDown::Failover,
+            model::OnNodeDown::Fault | model::OnNodeDown::Wait => OnNodeDown::Fault,
+        },
+        nodes_share_sessions: match config.nodes_share_sessions {
+            model::NodesShareSessions::None => SharedSessions::None,
+            model::NodesShareSessions::All => SharedSessions::All,
+            model::NodesShareSessions::Group => SharedSessions::Group,
+        },
+        keys_per_conversation: sticky.keys_per_conversation as usize,
+        ..Policy::default()
+    }
+}

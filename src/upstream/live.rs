@@ -1,0 +1,280 @@
+//! What changes about a machine while requests run: counts, health, administrative state.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// A machine, by its number in the [`super::Registry`]. Valid as long as the process; never stored or sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(crate) u32);
+
+impl NodeId {
+    /// The number, for arrays kept beside the registry.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// Administrative state: what the operator wants of a node, whatever its health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[repr(u8)]
+pub enum Admin {
+    /// Everything.
+    #[default]
+    Ready = 0,
+    /// Existing conversations only.
+    Drain = 1,
+    /// Nothing.
+    Maint = 2,
+}
+
+/// Health as checks see it. Without a check it stays unknown, which serves like up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[repr(u8)]
+pub enum Health {
+    /// Nobody has looked.
+    #[default]
+    Unknown = 0,
+    /// A check passed.
+    Up = 1,
+    /// Checks failed.
+    Down = 2,
+}
+
+/// The living state of one machine. Shared by all workers and by every snapshot that names the machine.
+#[derive(Debug)]
+pub struct Live {
+    id: NodeId,
+    group: Arc<str>,
+    name: Arc<str>,
+    requests: AtomicU32,
+    connections: AtomicU32,
+    idle_connections: AtomicU32,
+    conversations: AtomicU64,
+    last_chosen_ms: AtomicU64,
+    ejected_until_ms: AtomicU64,
+    health: AtomicU8,
+    admin: AtomicU8,
+    /// In how many node sets the machine stands, old snapshots included.
+    sets: AtomicU32,
+}
+
+impl Live {
+    pub(super) fn new(id: NodeId, group: Arc<str>, name: Arc<str>) -> Self {
+        Self {
+            id,
+            group,
+            name,
+            requests: AtomicU32::new(0),
+            connections: AtomicU32::new(0),
+            idle_connections: AtomicU32::new(0),
+            conversations: AtomicU64::new(0),
+            last_chosen_ms: AtomicU64::new(0),
+            ejected_until_ms: AtomicU64::new(0),
+            health: AtomicU8::new(Health::Unknown as u8),
+            admin: AtomicU8::new(Admin::Ready as u8),
+            sets: AtomicU32::new(0),
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Its affinity group.
+    pub fn group(&self) -> &Arc<str> {
+        &self.group
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Requests it is working on for us.
+    pub fn requests(&self) -> u32 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Open connections, idle ones included.
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Relaxed)
+    }
+
+    /// Open connections that wait for a request.
+    pub fn idle_connections(&self) -> u32 {
+        self.idle_connections.load(Relaxed)
+    }
+
+    /// Conversations pinned to it (ended ones that linger are not counted).
+    pub fn conversations(&self) -> u64 {
+        self.conversations.load(Relaxed)
+    }
+
+    /// When it was last chosen for a request; 0 = never.
+    pub fn last_chosen_ms(&self) -> u64 {
+        self.last_chosen_ms.load(Relaxed)
+    }
+
+    /// Until when it gets no new conversation.
+    pub fn ejected_until_ms(&self) -> u64 {
+        self.ejected_until_ms.load(Relaxed)
+    }
+
+    /// Whether observation keeps new conversations away from it.
+    pub fn is_ejected(&self, now_ms: u64) -> bool {
+        now_ms < self.ejected_until_ms()
+    }
+
+    /// Health as checks see it.
+    pub fn health(&self) -> Health {
+        match self.health.load(Relaxed) {
+            1 => Health::Up,
+            2 => Health::Down,
+            _ => Health::Unknown,
+        }
+    }
+
+    /// Administrative state.
+    pub fn admin(&self) -> Admin {
+        match self.admin.load(Relaxed) {
+            1 => Admin::Drain,
+            2 => Admin::Maint,
+            _ => Admin::Ready,
+        }
+    }
+
+    /// Whether existing conversations may be served: not in maintenance, not down.
+    pub fn serves(&self) -> bool {
+        self.admin() != Admin::Maint && self.health() != Health::Down
+    }
+
+    /// Whether new conversations may begin here: ready, not down, not ejected.
+    pub fn takes_new(&self, now_ms: u64) -> bool {
+        self.admin() == Admin::Ready && self.health() != Health::Down && !self.is_ejected(now_ms)
+    }
+
+    /// Whether any node set, an old snapshot's included, names the machine.
+    pub fn is_configured(&self) -> bool {
+        self.sets.load(Relaxed) > 0
+    }
+
+    /// Sets what checks say. True if that is new.
+    pub fn set_health(&self, health: Health) -> bool {
+        self.health.swap(health as u8, Relaxed) != health as u8
+    }
+
+    /// Sets what the operator wants. True if that is new.
+    pub fn set_admin(&self, admin: Admin) -> bool {
+        self.admin.swap(admin as u8, Relaxed) != admin as u8
+    }
+
+    /// Keeps new conversations away until then; 0 = no longer.
+    pub fn eject_until(&self, ms: u64) {
+        self.ejected_until_ms.store(ms, Relaxed);
+    }
+
+    /// Admits one request if fewer than `limit` are running (0 = no limit).
+    pub fn try_enter(self: &Arc<Self>, limit: u32) -> Option<InFlight> {
+        add_within(&self.requests, limit).then(|| InFlight { live: Arc::clone(self) })
+    }
+
+    /// Admits one request whatever the limit.
+    pub fn enter(self: &Arc<Self>) -> InFlight {
+        self.requests.fetch_add(1, Relaxed);
+        InFlight { live: Arc::clone(self) }
+    }
+
+    /// Counts one connection if fewer than `limit` are open (0 = no limit).
+    pub fn try_open(self: &Arc<Self>, limit: u32) -> Option<OpenConnection> {
+        add_within(&self.connections, limit).then(|| OpenConnection { live: Arc::clone(self), idle: false })
+    }
+
+    pub(super) fn chosen(&self, now_ms: u64) {
+        self.last_chosen_ms.store(now_ms, Relaxed);
+    }
+
+    pub(super) fn add_set(&self) {
+        self.sets.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn remove_set(&self) {
+        self.sets.fetch_sub(1, Relaxed);
+    }
+
+    /// Only the affinity table counts conversations.
+    pub(crate) fn add_conversation(&self) {
+        self.conversations.fetch_add(1, Relaxed);
+    }
+
+    /// Only the affinity table counts conversations.
+    pub(crate) fn remove_conversation(&self) {
+        self.conversations.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Adds one unless that would exceed `limit` (0 = no limit).
+fn add_within(count: &AtomicU32, limit: u32) -> bool {
+    if limit == 0 {
+        count.fetch_add(1, Relaxed);
+        return true;
+    }
+    count.fetch_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1)).is_ok()
+}
+
+/// One request on a machine; dropping it counts it out.
+#[derive(Debug)]
+pub struct InFlight {
+    live: Arc<Live>,
+}
+
+impl InFlight {
+    /// The machine.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.live.requests.fetch_sub(1, Relaxed);
+    }
+}
+
+/// One connection to a machine; dropping it counts it out.
+#[derive(Debug)]
+pub struct OpenConnection {
+    live: Arc<Live>,
+    idle: bool,
+}
+
+impl OpenConnection {
+    /// The machine.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// Says whether it waits for a request.
+    pub fn set_idle(&mut self, idle: bool) {
+        match (self.idle, idle) {
+            (false, true) => self.live.idle_connections.fetch_add(1, Relaxed),
+            (true, false) => self.live.idle_connections.fetch_sub(1, Relaxed),
+            _ => return,
+        };
+        self.idle = idle;
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.set_idle(false);
+        self.live.connections.fetch_sub(1, Relaxed);
+    }
+}

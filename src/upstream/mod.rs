@@ -1,0 +1,16 @@
+//! The nodes that serve an application: who they are, how they are, and which of them takes new work.
+//!
+//! A [`Registry`] lives as long as the process and knows every machine by its affinity group and name; what it keeps of a
+//! machine ([`Live`]) therefore survives reloads. A [`NodeSet`] is the view of one upstream in one configuration snapshot:
+//! its [`Node`]s with weights, route tags and limits, and the balancer. No I/O, no clock, no randomness of its own: time
+//! and random numbers are arguments.
+
+mod balance;
+mod live;
+mod node;
+mod registry;
+
+pub use balance::{Balance, Pick};
+pub use live::{Admin, Health, InFlight, Live, NodeId, OpenConnection};
+pub use node::{Node, NodeLimits, NodeSet, NodeSpec};
+pub use registry::Registry;
