@@ -6,22 +6,18 @@ use super::{Fields, Name, Version};
 ///
 /// * `Connection`, `Keep-Alive`, `Proxy-Connection`, `TE`, `Upgrade`, `HTTP2-Settings`: always. Without `TE` a node may not rely on
 ///   trailers being wanted, and without `Upgrade` no protocol changes on a pooled connection.
-/// * `Transfer-Encoding`: always; whoever sends the message on says how it frames it.
 /// * Whatever `Connection` names, except the fields that Castile reads itself ([`Name`]): a client must not be able to take
 ///   away `Host`, `Content-Length`, a cookie or what a trusted proxy said about it (CVE-2022-31813).
 ///
-/// `Trailer` stays, because trailers are passed on.
+/// `Trailer` stays, because trailers are passed on. `Transfer-Encoding` stays too: whoever sends the message on says how it is framed
+/// (`proxy::forwarding`), in the same place.
 pub fn remove_hop_by_hop(fields: &mut Fields) {
     let nominated: smallvec::SmallVec<[Box<[u8]>; 2]> =
         options(fields).filter(|option| Name::of(option) == Name::Other).map(Box::from).collect();
     fields.retain(|field| match field.known {
-        Name::Connection
-        | Name::KeepAlive
-        | Name::ProxyConnection
-        | Name::Te
-        | Name::Upgrade
-        | Name::Http2Settings
-        | Name::TransferEncoding => false,
+        Name::Connection | Name::KeepAlive | Name::ProxyConnection | Name::Te | Name::Upgrade | Name::Http2Settings => {
+            false
+        }
         Name::Other => !nominated.iter().any(|name| field.name.eq_ignore_ascii_case(name)),
         _ => true,
     });

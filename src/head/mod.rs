@@ -87,6 +87,8 @@ impl Request {
     }
 
     /// Path and query of the target: absolute-form loses scheme and authority; never empty (`*` stays `*`).
+    ///
+    /// Where an absolute-form target has a query and no path, only `/`: path and query do not stand together in it.
     pub fn path_and_query(&self) -> &[u8] {
         let target = self.target();
         if target.first() == Some(&b'/') || target == b"*" {
@@ -115,8 +117,9 @@ impl Request {
 
     /// The query, without `?`; `None` where there is none.
     pub fn query(&self) -> Option<&[u8]> {
-        let whole = self.path_and_query();
-        memchr::memchr(b'?', whole).map(|mark| &whole[mark + 1..])
+        // Of the target, not of `path_and_query`: an absolute target may have a query and no path (`http://host?q`).
+        let target = self.target();
+        memchr::memchr(b'?', target).map(|mark| &target[mark + 1..])
     }
 
     /// The authority the client asked for: of an absolute-form target, else the `Host` field. Empty where neither is.
@@ -223,6 +226,8 @@ mod tests {
         assert_eq!((head.path(), head.query(), head.authority()), (&b"/x"[..], Some(&b"y"[..]), &b"other:80"[..]));
         let head = request("http://other");
         assert_eq!((head.path(), head.authority()), (&b"/"[..], &b"other"[..]));
+        let head = request("http://other?q");
+        assert_eq!((head.path(), head.query(), head.authority()), (&b"/"[..], Some(&b"q"[..]), &b"other"[..]));
         let head = request("/a?u=http://x/");
         assert_eq!((head.path(), head.authority()), (&b"/a"[..], &b"example.com"[..]));
     }

@@ -1,0 +1,265 @@
+//! The fields that a proxy writes.
+
+use std::fmt::{self, Write};
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use super::client::{address, claimed, entries, parameter, split_unquoted};
+use super::{HostPolicy, Onward, Policy, Scheme};
+use crate::head::{Fields, Name, Request, Version};
+
+/// Text under construction; field values of usual length need no allocation.
+#[derive(Default)]
+pub(super) struct Text(SmallVec<[u8; 192]>);
+
+impl Text {
+    pub(super) fn decimal(number: u64) -> Self {
+        let mut text = Self::default();
+        text.put(format_args!("{number}"));
+        text
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn put(&mut self, arguments: fmt::Arguments<'_>) {
+        // Writing into memory does not fail.
+        let _ = self.write_fmt(arguments);
+    }
+
+    /// A comma, if anything stands before it.
+    fn next_entry(&mut self) {
+        if !self.0.is_empty() {
+            self.add(b", ");
+        }
+    }
+
+    /// As a token if it is one, else in quotes (RFC 7239 §4).
+    fn add_quoted(&mut self, value: &[u8]) {
+        if !value.is_empty() && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte)) {
+            return self.add(value);
+        }
+        self.add(b"\"");
+        for byte in value {
+            if matches!(byte, b'"' | b'\\') {
+                self.add(b"\\");
+            }
+            self.add(&[*byte]);
+        }
+        self.add(b"\"");
+    }
+
+    /// `for=`, with IPv6 addresses as RFC 7239 §6 wants them.
+    fn add_for(&mut self, address: Option<IpAddr>) {
+        self.next_entry();
+        match address {
+            Some(IpAddr::V4(address)) => self.put(format_args!("for={address}")),
+            Some(IpAddr::V6(address)) => self.put(format_args!("for=\"[{address}]\"")),
+            None => self.add(b"for=unknown"),
+        }
+    }
+
+    fn add_origin(&mut self, host: &[u8], proto: &[u8]) {
+        if !host.is_empty() {
+            self.add(b";host=");
+            self.add_quoted(host);
+        }
+        self.add(b";proto=");
+        self.add(proto);
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Writes `Forwarded`, `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`.
+///
+/// What a trusted peer says in one notation is translated into the other, so that a service hears one story whichever it
+/// reads: frameworks prefer `Forwarded`, and one that knew only of our peer would hide the client.
+pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>) {
+    if !onward.trusted {
+        remove_claims(head.fields_mut());
+    }
+    let fields = head.fields();
+    let peer = onward.peer.ip().to_canonical();
+    let has_forwarded = fields.all_known(Name::Forwarded).any(|line| !line.is_empty());
+    let origin = Origin::of(head, onward);
+
+    let mut addresses = Text::default();
+    if entries(fields).next().is_some() {
+        for entry in entries(fields) {
+            addresses.next_entry();
+            addresses.add(entry);
+        }
+    } else {
+        for claim in claimed(fields).into_iter().flatten() {
+            addresses.next_entry();
+            addresses.put(format_args!("{claim}"));
+        }
+    }
+    addresses.next_entry();
+    addresses.put(format_args!("{peer}"));
+
+    let mut forwarded = Text::default();
+    if has_forwarded {
+        for line in fields.all_known(Name::Forwarded).filter(|line| !line.is_empty()) {
+            forwarded.next_entry();
+            forwarded.add(line);
+        }
+        forwarded.add_for(Some(peer));
+        forwarded.add_origin(head.authority(), onward.scheme.as_str().as_bytes());
+    } else {
+        let chain = entries(fields).map(address).chain([Some(peer)]);
+        for (index, hop) in chain.enumerate() {
+            forwarded.add_for(hop);
+            if index == 0 {
+                forwarded.add_origin(&origin.host.0, origin.scheme.as_str().as_bytes());
+            }
+        }
+    }
+
+    let fields = head.fields_mut();
+    fields.set(b"X-Forwarded-For", addresses.bytes());
+    set_if_absent(fields, Name::XForwardedProto, b"X-Forwarded-Proto", origin.scheme.as_str().as_bytes());
+    if !origin.host.0.is_empty() {
+        set_if_absent(fields, Name::XForwardedHost, b"X-Forwarded-Host", origin.host.bytes());
+    }
+    set_if_absent(fields, Name::XForwardedPort, b"X-Forwarded-Port", origin.port.bytes());
+    fields.set(b"Forwarded", forwarded.bytes());
+}
+
+fn set_if_absent(fields: &mut Fields, known: Name, name: &[u8], value: &[u8]) {
+    if fields.known(known).is_none_or(<[u8]>::is_empty) {
+        fields.set(name, value);
+    }
+}
+
+/// What the client itself asked for: scheme, host and port of its URL.
+struct Origin {
+    scheme: Scheme,
+    host: Text,
+    port: Text,
+}
+
+impl Origin {
+    /// As trusted proxies say it, else as the connection and the head show it. (The fields of others are already gone.)
+    fn of(head: &Request, onward: &Onward<'_>) -> Self {
+        let fields = head.fields();
+        let element = fields.known(Name::Forwarded).and_then(|line| split_unquoted(line, b',').next());
+        let said = |known: Name, name: &[u8]| {
+            let first =
+                |line: &'_ [u8]| line.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii().to_vec();
+            let value = fields.known(known).map(first).filter(|value| !value.is_empty());
+            value.or_else(|| element.and_then(|element| parameter(element, name)).map(unquoted))
+        };
+        let scheme = match said(Name::XForwardedProto, b"proto").as_deref() {
+            Some(proto) if proto.eq_ignore_ascii_case(b"https") => Scheme::Https,
+            Some(proto) if proto.eq_ignore_ascii_case(b"http") => Scheme::Http,
+            _ => onward.scheme,
+        };
+        let mut host = Text::default();
+        match said(Name::XForwardedHost, b"host") {
+            Some(said) => host.add(&said),
+            None => host.add(head.authority()),
+        }
+        let mut port = Text::default();
+        match port_of(host.bytes()) {
+            Some(digits) => port.add(digits),
+            None => port = Text::decimal(u64::from(scheme.default_port())),
+        }
+        Self { scheme, host, port }
+    }
+}
+
+fn unquoted(value: &[u8]) -> Vec<u8> {
+    match value {
+        [b'"', inside @ .., b'"'] => inside.iter().copied().filter(|byte| *byte != b'\\').collect(),
+        _ => value.to_vec(),
+    }
+}
+
+/// The digits behind the last colon, outside brackets.
+fn port_of(authority: &[u8]) -> Option<&[u8]> {
+    let colon = memchr::memrchr(b':', authority)?;
+    let port = &authority[colon + 1..];
+    (!port.is_empty() && port.iter().all(u8::is_ascii_digit) && !authority[colon..].contains(&b']')).then_some(port)
+}
+
+/// Takes out whatever claims to say who the client is: `Forwarded`, `X-Forwarded-…`, `X-Real-IP`, also with underscores, which
+/// some servers read as hyphens.
+pub(super) fn remove_claims(fields: &mut Fields) {
+    fields.retain(|field| {
+        field.known != Name::Forwarded && !starts_alike(field.name, b"x-forwarded-") && !alike(field.name, b"x-real-ip")
+    });
+}
+
+/// Removes all lines whose name is `name` to a server that reads underscores as hyphens.
+pub(super) fn remove_aliases(fields: &mut Fields, name: &[u8]) {
+    fields.retain(|field| !alike(field.name, name));
+}
+
+fn alike(name: &[u8], other: &[u8]) -> bool {
+    name.len() == other.len() && starts_alike(name, other)
+}
+
+fn starts_alike(name: &[u8], start: &[u8]) -> bool {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() >= start.len() && name.iter().zip(start).all(|(left, right)| plain(left) == plain(right))
+}
+
+/// RFC 9112 §3.2.2: the authority of an absolute target replaces `Host`. Then as the policy says.
+pub(super) fn set_host(head: &mut Request, policy: &Policy, onward: &Onward<'_>) {
+    let target = head.target();
+    let is_absolute = !matches!(target, [b'/', ..] | b"*");
+    let mut host = Text::default();
+    match &policy.host {
+        HostPolicy::Node => host.add(onward.node_authority),
+        HostPolicy::Name(name) => host.add(name),
+        HostPolicy::Pass if is_absolute || head.fields().known(Name::Host).is_none() => host.add(head.authority()),
+        HostPolicy::Pass => {}
+    }
+    if host.0.is_empty() && head.fields().known(Name::Host).is_none() {
+        // HTTP/1.0 without Host: towards the node, HTTP/1.1 demands one.
+        host.add(onward.node_authority);
+    }
+    if is_absolute {
+        let origin_form = origin_form(head);
+        head.set_target(&origin_form);
+    }
+    if head.fields().known(Name::Host).is_none() {
+        head.fields_mut().push_front(b"Host", host.bytes());
+    } else if !host.0.is_empty() {
+        head.fields_mut().set(b"Host", host.bytes());
+    }
+}
+
+/// Path and query of an absolute target.
+fn origin_form(head: &Request) -> Vec<u8> {
+    let mut target = head.path().to_vec();
+    if let Some(query) = head.query() {
+        target.push(b'?');
+        target.extend_from_slice(query);
+    }
+    target
+}
+
+pub(super) fn add_via(fields: &mut Fields, received: Version, policy: &Policy) {
+    let mut via = Text::default();
+    let version = match received {
+        Version::Http10 => "1.0",
+        Version::Http11 => "1.1",
+        Version::Http2 => "2.0",
+    };
+    via.put(format_args!("{version} {}", policy.pseudonym()));
+    fields.push(b"Via", via.bytes());
+}
