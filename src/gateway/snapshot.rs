@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
@@ -39,9 +40,13 @@ pub struct ListenerSetup {
     pub tls: Option<Arc<ServerConfig>>,
 }
 
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
+
 /// An upstream, ready to serve.
 #[derive(Debug)]
 pub struct Upstream {
+    /// Differs for every upstream of every snapshot: idle node connections of an old one are not used by a new one.
+    pub serial: u64,
     /// As configured.
     pub config: model::Upstream,
     /// Its rules; none where it is not sticky.
@@ -172,6 +177,7 @@ impl Upstream {
             return Err(problems);
         }
         Ok(Self {
+            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             policy: policy(config, &rules),
             connection: config.connection.unwrap_or(rules.connection()),
             rules,

@@ -7,8 +7,12 @@
 //! | [`proxy_protocol`] | who the client is, as said by a load balancer in front (PROXY v1 and v2) |
 
 mod buffer;
+mod client;
 mod deadline;
 pub mod forwarding;
 pub mod h1;
+mod pool;
 pub mod proxy_protocol;
+mod stop;
 mod stream;
+mod worker;

@@ -1,0 +1,178 @@
+//! Connections to nodes: opened, kept for the next request, given up.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+
+use super::buffer::Buffer;
+use super::h1::{HeadSearch, Wire};
+use super::stream::Stream;
+use crate::gateway::Upstream;
+use crate::upstream::{NodeId, OpenConnection};
+
+/// How long an address that a name stands for is used before it is asked for again.
+const NAME_TTL: Duration = Duration::from_secs(5);
+
+/// A connection to a node.
+#[derive(Debug)]
+pub struct NodeConnection {
+    /// The connection with its buffers.
+    pub wire: Wire,
+    /// Finds the end of response heads.
+    pub search: HeadSearch,
+    /// Whether it carried a request before.
+    pub is_reused: bool,
+    open: OpenConnection,
+}
+
+impl NodeConnection {
+    /// Whether the node has neither closed nor said anything since the last answer.
+    pub fn is_fit(&self) -> bool {
+        self.wire.input.is_empty() && !self.wire.has_output() && self.wire.stream.is_quiet()
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The node is at its limit of connections.
+    #[error("the node is at its limit of connections")]
+    Limit,
+    /// It did not stand in time.
+    #[error("no connection in time")]
+    Timeout,
+    /// The name of the node stands for no address.
+    #[error("the node's name cannot be resolved: {0}")]
+    Name(io::Error),
+    /// TCP or TLS failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The snapshot does not name the node.
+    #[error("the node is not in this configuration")]
+    Unknown,
+}
+
+/// Idle node connections of one worker.
+#[derive(Debug, Default)]
+pub struct Pool {
+    idle: RefCell<HashMap<(u64, NodeId), Vec<Idle>>>,
+    names: RefCell<HashMap<(String, u16), (Instant, SocketAddr)>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: NodeConnection,
+    until: Instant,
+}
+
+impl Pool {
+    /// An idle connection to this node, the one used last, if there is one that the node has not closed.
+    pub fn take(&self, upstream: &Upstream, node: NodeId) -> Option<NodeConnection> {
+        let mut idle = self.idle.borrow_mut();
+        let list = idle.get_mut(&(upstream.serial, node))?;
+        let now = Instant::now();
+        while let Some(Idle { mut connection, until }) = list.pop() {
+            if until > now && connection.is_fit() {
+                connection.open.set_idle(false);
+                connection.is_reused = true;
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request, if there is room. `keep` is how long the node itself keeps it, where it
+    /// said so.
+    pub fn give(&self, upstream: &Upstream, node: NodeId, mut connection: NodeConnection, keep: Option<Duration>) {
+        let most = upstream.config.timeouts.node_idle;
+        // The node's own limit less a second, so that it is us who close.
+        let keep = keep.map_or(most, |told| most.min(told.saturating_sub(Duration::from_secs(1))));
+        if keep.is_zero()
+            || !upstream.config.keep_alive
+            || !connection.is_fit()
+            || connection.open.live().idle_connections() >= upstream.config.limits.idle_connections
+        {
+            return;
+        }
+        connection.open.set_idle(true);
+        let until = Instant::now() + keep;
+        self.idle.borrow_mut().entry((upstream.serial, node)).or_default().push(Idle { connection, until });
+    }
+
+    /// Gives up what has been idle for too long, or was closed by its node.
+    pub fn prune(&self) {
+        let now = Instant::now();
+        self.idle.borrow_mut().retain(|_, list| {
+            list.retain(|idle| idle.until > now && idle.connection.is_fit());
+            !list.is_empty()
+        });
+        self.names.borrow_mut().retain(|_, (asked, _)| now.duration_since(*asked) < NAME_TTL * 12);
+    }
+
+    /// Gives up all.
+    pub fn clear(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
+    /// A new connection, TLS included.
+    ///
+    /// # Errors
+    /// There is none within `limit`; the node has not seen a byte of any request.
+    pub async fn connect(
+        &self,
+        upstream: &Upstream,
+        node: NodeId,
+        limit: Duration,
+    ) -> Result<NodeConnection, ConnectError> {
+        let known = upstream.nodes.get(node).ok_or(ConnectError::Unknown)?;
+        let target = upstream.target(node).ok_or(ConnectError::Unknown)?;
+        let open = known.live.try_open(known.limits.connections).ok_or(ConnectError::Limit)?;
+        let standing = async {
+            let address = self.resolve(&target.url.host, target.url.port).await?;
+            let tcp = TcpStream::connect(address).await?;
+            tcp.set_nodelay(true)?;
+            match (&target.server_name, &upstream.tls) {
+                (Some(name), Some(tls)) => {
+                    let stream = TlsConnector::from(tls.clone()).connect(name.clone(), tcp).await?;
+                    Ok::<_, ConnectError>(Stream::ClientTls(Box::new(stream)))
+                }
+                _ => Ok(Stream::Plain(tcp)),
+            }
+        };
+        let stream = timeout(limit, standing).await.map_err(|_| ConnectError::Timeout)??;
+        let wire = Wire::new(stream, Buffer::default());
+        Ok(NodeConnection { wire, search: HeadSearch::default(), is_reused: false, open })
+    }
+
+    /// The address a name stands for; the last good answer holds while nobody answers.
+    async fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, ConnectError> {
+        if let Ok(address) = host.parse() {
+            return Ok(SocketAddr::new(address, port));
+        }
+        let name = (host.to_owned(), port);
+        let known = self.names.borrow().get(&name).copied();
+        if let Some((asked, address)) = known
+            && asked.elapsed() < NAME_TTL
+        {
+            return Ok(address);
+        }
+        let answer = match tokio::net::lookup_host((host, port)).await {
+            Ok(mut addresses) => addresses.next().ok_or_else(|| io::Error::other("no address")),
+            Err(error) => Err(error),
+        };
+        match (answer, known) {
+            (Ok(address), _) => {
+                self.names.borrow_mut().insert(name, (Instant::now(), address));
+                Ok(address)
+            }
+            (Err(_), Some((_, address))) => Ok(address),
+            (Err(error), None) => Err(ConnectError::Name(error)),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! One worker: a thread with its own runtime, its own connections and its own pool of node connections.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::buffer::Buffers;
+use super::pool::Pool;
+use super::stop::Stop;
+use crate::gateway::Gateway;
+use crate::telemetry::Lines;
+
+/// What the connections of one worker share. Never leaves its thread.
+#[derive(Debug)]
+pub struct Worker {
+    /// 0 to workers - 1.
+    pub index: usize,
+    /// What all workers share.
+    pub gateway: Arc<Gateway>,
+    /// Buffers at hand.
+    pub buffers: Buffers,
+    /// Idle node connections.
+    pub pool: Pool,
+    /// Access-log lines on their way.
+    pub lines: Lines,
+    /// Whether it is time to go.
+    pub stop: Stop,
+    /// Client connections of every worker.
+    pub loads: Arc<Loads>,
+    random: Cell<u64>,
+    request_ids: (u64, Cell<u64>),
+}
+
+/// Client connections of each worker, so that one with many can hand new ones on.
+#[derive(Debug)]
+pub struct Loads(Vec<AtomicUsize>);
+
+impl Loads {
+    /// No connections yet, for so many workers.
+    pub fn new(workers: usize) -> Arc<Self> {
+        Arc::new(Self((0..workers).map(|_| AtomicUsize::new(0)).collect()))
+    }
+
+    /// Connections of this worker.
+    pub fn of(&self, worker: usize) -> usize {
+        self.0[worker].load(Ordering::Relaxed)
+    }
+
+    /// All connections.
+    pub fn total(&self) -> usize {
+        self.0.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The worker with the fewest connections, and how many.
+    pub fn least(&self) -> (usize, usize) {
+        let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed)).enumerate();
+        counts.min_by_key(|(_, count)| *count).unwrap_or_default()
+    }
+
+    /// Counts a connection in; it counts out when dropped.
+    pub fn enter(self: &Arc<Self>, worker: usize) -> Load {
+        self.0[worker].fetch_add(1, Ordering::Relaxed);
+        Load { loads: Arc::clone(self), worker }
+    }
+}
+
+/// One client connection of a worker.
+#[derive(Debug)]
+pub struct Load {
+    loads: Arc<Loads>,
+    worker: usize,
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.loads.0[self.worker].fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Numbers client connections over all workers: the value of `conn` keys.
+static NEXT_CONNECTION: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+
+impl Worker {
+    /// A worker of this gateway. `seed` starts its random numbers.
+    pub fn new(index: usize, gateway: Arc<Gateway>, loads: Arc<Loads>, seed: u64) -> Rc<Self> {
+        let lines = gateway.access_log.lines();
+        Rc::new(Self {
+            index,
+            gateway,
+            buffers: Buffers::default(),
+            pool: Pool::default(),
+            lines,
+            stop: Stop::default(),
+            loads,
+            random: Cell::new(seed | 1),
+            request_ids: (seed.rotate_left(17) ^ 0x9e37_79b9_7f4a_7c15, Cell::new(0)),
+        })
+    }
+
+    /// A random number, good enough for balancing (xorshift64*).
+    pub fn random(&self) -> u64 {
+        let mut x = self.random.get();
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        self.random.set(x);
+        x.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// An id for a request: 16 hex digits, unique in this process, not to be guessed from another.
+    pub fn request_id(&self) -> RequestId {
+        let next = self.request_ids.1.get() + 1;
+        self.request_ids.1.set(next);
+        // A bijection of the counter: ids differ as long as counters do.
+        let mut x = self.request_ids.0 ^ (next << 8 | self.index as u64 & 0xff);
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        RequestId(x ^ (x >> 31))
+    }
+
+    /// A number for a client connection, unique in this process.
+    pub fn connection_number(&self) -> u64 {
+        NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The id of a request: what callers quote and logs show.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestId(u64);
+
+impl RequestId {
+    /// As text, in a buffer of the caller's.
+    pub fn write(self, buffer: &mut [u8; 16]) -> &str {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for (at, byte) in buffer.iter_mut().enumerate() {
+            *byte = DIGITS[(self.0 >> (60 - 4 * at) & 15) as usize];
+        }
+        std::str::from_utf8(buffer).unwrap_or_default()
+    }
+}
