@@ -68,7 +68,7 @@ pub struct Passed {
 }
 
 /// One exchange on its way.
-pub struct Forward<'a, C: Client> {
+pub struct Forward<'a, 'l, C: Client> {
     /// The worker.
     pub worker: &'a Worker,
     /// The client.
@@ -86,7 +86,7 @@ pub struct Forward<'a, C: Client> {
     /// What changes in heads.
     pub policy: &'a forwarding::Policy,
     /// What is learnt from the answer.
-    pub lesson: &'a mut Lesson<'a>,
+    pub lesson: &'a mut Lesson<'l>,
     /// Limits.
     pub timeouts: &'a Timeouts,
     /// The connection's timer.
@@ -152,7 +152,7 @@ enum Waiting {
     NodeSends,
 }
 
-impl<C: Client> Forward<'_, C> {
+impl<C: Client> Forward<'_, '_, C> {
     /// Passes everything through.
     pub async fn run(&mut self) -> Ended {
         let mut up = Up::Sending;
