@@ -1,5 +1,6 @@
 //! The HTTP/1 codec against streams of messages: at every cut, against raw probes, and against hyper.
 
+mod against_hyper;
 mod cuts;
 mod forwarded;
 mod hyper_client;
@@ -7,3 +8,4 @@ mod hyper_server;
 mod memory;
 mod probes;
 mod reading;
+mod unambiguous;
