@@ -8,18 +8,11 @@
 
 mod buffer;
 mod client;
-mod connection;
 mod deadline;
-mod forward;
 pub mod forwarding;
 pub mod h1;
-mod handler;
-mod intake;
-mod learn;
-mod log;
 mod pool;
 pub mod proxy_protocol;
-mod reply;
 mod stop;
 mod stream;
 mod worker;
