@@ -7,7 +7,8 @@ use super::{PathId, Version};
 pub struct Found {
     /// Which path.
     pub path: PathId,
-    /// Trimmed; may be empty (callers treat empty as absent).
+    /// Trimmed; may be empty: the element or attribute is there, but has no text, or more than [`super::Limits::value_bytes`] of
+    /// it (an id must never be cut). Callers that look for ids treat empty as absent.
     pub value: String,
     /// Byte offset of the value's first byte. See [`Origin`] for what it counts.
     pub offset: u64,
@@ -41,7 +42,8 @@ pub struct Facts {
     pub wsa_action: Option<String>,
     /// Namespace and local name of the first Body child, as soon as its start tag was seen, where wanted.
     pub body_child: Option<(String, String)>,
-    /// The values found, in document order (a value reached through `href` stands where its text stands).
+    /// The values found, in the order in which they became known: by end tags, a value that waits for a predicate or an
+    /// `href` later. Only ever appended to. At most 8 values of a path, and one empty one; the offsets tell the document order.
     pub found: Vec<Found>,
     /// Whether the first Body child is a `Fault` of the envelope's namespace; `Some` once its start tag was seen.
     pub fault: Option<FaultFacts>,

@@ -3,15 +3,35 @@
 //! [`Reader`] takes the body of an HTTP message in pieces of any size and yields [`Facts`]: the values that stand at the
 //! wanted [`Path`]s, the operation, the fault. It never holds the message. No I/O, no clock.
 
+mod capture;
+mod charset;
+mod element;
+mod envelope;
+mod escape;
 mod facts;
 mod fault;
+mod fault_text;
+mod matcher;
+mod media;
+mod multiref;
+mod namespaces;
+pub mod operation;
 mod path;
+mod path_text;
+mod place;
 mod reader;
+mod tag;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod values;
+mod wanted;
 
 pub use facts::{Facts, FaultFacts, Found, Origin};
 pub use fault::{Fault, FaultCode};
-pub use path::{LocalTest, NameTest, NamespaceTest, Part, Path, PathError, PathId, Predicate, Prefixes, Step, Wanted};
+pub use path::{LocalTest, NameTest, NamespaceTest, Part, Path, PathError, Predicate, Prefixes, Step};
 pub use reader::{Content, Limits, Reader, State, Stop};
+pub use wanted::{PathId, Wanted};
 
 /// Namespace of SOAP 1.1 envelopes.
 pub const NS_SOAP11: &str = "http://schemas.xmlsoap.org/soap/envelope/";

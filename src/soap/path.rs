@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::namespaces::Namespace;
+
 /// Which part of the envelope a path begins in. Its first step tests the children of that part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
@@ -89,53 +91,85 @@ pub struct PathError {
     pub message: String,
 }
 
-impl Path {
-    /// Reads the text behind `header` or `body`.
-    ///
-    /// # Errors
-    /// A step that is not one, an unknown prefix, a `*` where none may be.
-    pub fn parse(_part: Part, _text: &str, _prefixes: &Prefixes) -> Result<Path, PathError> {
-        unimplemented!()
+impl NamespaceTest {
+    /// Whether a namespace name passes. A prefix that is bound to nothing passes no test: real traffic has such names, and
+    /// what they mean is anybody's guess.
+    pub(super) fn accepts(&self, namespace: Namespace<'_>) -> bool {
+        match (self, namespace) {
+            (_, Namespace::Unbound) => false,
+            (Self::Any, _) => true,
+            (Self::None, found) => found == Namespace::None,
+            (Self::OneOf(_), Namespace::None) => false,
+            (Self::OneOf(list), Namespace::Uri(uri)) => list.iter().any(|one| match one.strip_suffix('*') {
+                Some(beginning) => uri.starts_with(beginning.as_bytes()),
+                None => uri == one.as_bytes(),
+            }),
+        }
     }
 }
 
-/// Number of a path in its [`Wanted`].
-pub type PathId = u16;
-
-/// What a [`super::Reader`] shall look for: built once per configuration, shared by all messages.
-#[derive(Debug, Default)]
-pub struct Wanted {
-    _paths: Vec<Path>,
+impl LocalTest {
+    /// Whether a local name passes.
+    pub(super) fn accepts(&self, local: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Is(name) => name.as_bytes() == local,
+            Self::Like(pattern) => is_like(local, pattern.as_bytes()),
+        }
+    }
 }
 
-impl Wanted {
-    /// Nothing wanted.
-    pub fn new() -> Self {
-        Self::default()
+/// Whether `name` is like `pattern`, in which `*` stands for any run of bytes.
+fn is_like(name: &[u8], pattern: &[u8]) -> bool {
+    let mut pieces = pattern.split(|&byte| byte == b'*');
+    let Some(mut rest) = pieces.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut pieces = pieces.peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return rest.ends_with(piece);
+        }
+        // The earliest place for each piece leaves the most room for the next ones.
+        let Some(at) = memchr::memmem::find(rest, piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_in_a_local_name_is_any_run_of_characters() {
+        for (pattern, name, is) in [
+            ("*Key", "OrderKey", true),
+            ("*Key", "Key", true),
+            ("*Key", "KeyX", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "abc", true),
+            ("a*b*c", "acb", false),
+            ("a*a", "a", false),
+            ("tracking.*", "tracking.conversationId", true),
+        ] {
+            assert_eq!(LocalTest::Like(pattern.into()).accepts(name.as_bytes()), is, "{name} like {pattern}");
+        }
     }
 
-    /// Adds a path; an equal one is added once.
-    pub fn add(&mut self, _path: Path) -> PathId {
-        unimplemented!()
+    #[test]
+    fn a_namespace_pattern_is_a_beginning() {
+        let test = NamespaceTest::OneOf(vec!["urn:a".into(), "urn:b/*".into()]);
+        assert!(test.accepts(Namespace::Uri(b"urn:a")));
+        assert!(test.accepts(Namespace::Uri(b"urn:b/2")));
+        assert!(!test.accepts(Namespace::Uri(b"urn:a/")));
+        assert!(!test.accepts(Namespace::Uri(b"urn:b")));
+        assert!(!test.accepts(Namespace::None));
+        assert!(!test.accepts(Namespace::Unbound));
     }
 
-    /// Also wants `wsa:Action` and the first Body child.
-    pub fn want_operation(&mut self) {
-        unimplemented!()
-    }
-
-    /// Also wants the text of a Fault.
-    pub fn want_fault(&mut self) {
-        unimplemented!()
-    }
-
-    /// Whether nothing of the message is wanted at all, so that it need not be read.
-    pub fn is_empty(&self) -> bool {
-        unimplemented!()
-    }
-
-    /// Whether a path of this part is wanted.
-    pub fn wants(&self, _part: Part) -> bool {
-        unimplemented!()
+    #[test]
+    fn an_unbound_prefix_passes_no_test() {
+        assert!(NamespaceTest::Any.accepts(Namespace::None));
+        assert!(!NamespaceTest::Any.accepts(Namespace::Unbound));
+        assert!(!NamespaceTest::None.accepts(Namespace::Unbound));
     }
 }

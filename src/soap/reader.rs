@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use super::charset::{Characters, Utf8};
+use super::envelope::Envelope;
+use super::media::MediaType;
+use super::place::Map;
+use super::tokens::Tokenizer;
 use super::{Facts, Wanted};
 
 /// How the body is wrapped, from the HTTP fields.
@@ -77,33 +82,94 @@ pub enum Stop {
 /// Reads one message.
 #[derive(Debug)]
 pub struct Reader {
-    facts: Facts,
+    body: Body,
     state: State,
+    limits: Limits,
+    /// Bytes taken so far.
+    bytes: u64,
 }
 
 impl Reader {
     /// A reader for one message.
-    pub fn new(_wanted: Arc<Wanted>, _content: Content<'_>, _limits: Limits) -> Self {
-        unimplemented!()
+    pub fn new(wanted: Arc<Wanted>, content: Content<'_>, limits: Limits) -> Self {
+        let envelope = Envelope::new(wanted, limits);
+        let (charset, state) = match content.content_type.map(MediaType::parse) {
+            Some(Some(media)) if media.is_xml() => (media.parameter("charset"), State::Head),
+            None => (None, State::Head),
+            _ => (None, State::Stopped(Stop::Unreadable("the media type is not XML".into()))),
+        };
+        let text = Text { tokenizer: Tokenizer::new(), envelope };
+        Self { body: Body { characters: Characters::new(charset.as_deref()), text }, state, limits, bytes: 0 }
     }
 
     /// Takes the next piece. After [`State::Stopped`] pieces are ignored.
-    pub fn push(&mut self, _piece: &[u8]) {
-        unimplemented!()
+    pub fn push(&mut self, piece: &[u8]) {
+        if matches!(self.state, State::Stopped(_)) {
+            return;
+        }
+        let room = usize::try_from(self.limits.bytes.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
+        let readable = &piece[..piece.len().min(room)];
+        let mut result = self.body.push(readable, self.bytes);
+        self.bytes += readable.len() as u64;
+        if result.is_ok() && readable.len() < piece.len() {
+            result = Err(Stop::Limit(format!("more than {} bytes were to be read", self.limits.bytes)));
+        }
+        self.state = match result {
+            Ok(()) => self.body.text.envelope.state(),
+            Err(stop) => State::Stopped(stop),
+        };
     }
 
     /// The body has ended.
     pub fn end(&mut self) {
-        unimplemented!()
+        if matches!(self.state, State::Stopped(_)) {
+            return;
+        }
+        let stop = if self.bytes == 0 { Stop::Empty } else { self.body.end() };
+        self.state = State::Stopped(stop);
     }
 
     /// What is known so far.
     pub fn facts(&self) -> &Facts {
-        &self.facts
+        &self.body.text.envelope.facts
     }
 
     /// How far reading has come.
     pub fn state(&self) -> &State {
         &self.state
+    }
+}
+
+/// The envelope's bytes.
+#[derive(Debug)]
+struct Body {
+    characters: Characters,
+    text: Text,
+}
+
+impl Body {
+    fn push(&mut self, piece: &[u8], at: u64) -> Result<(), Stop> {
+        self.characters.push(piece, at, &mut self.text)
+    }
+
+    /// Why nothing more is read, after the last byte.
+    fn end(&mut self) -> Stop {
+        match self.characters.end(&mut self.text) {
+            Err(stop) => stop,
+            Ok(()) => Stop::Malformed("the message ends before its envelope does".into()),
+        }
+    }
+}
+
+/// The envelope's characters.
+#[derive(Debug)]
+struct Text {
+    tokenizer: Tokenizer,
+    envelope: Envelope,
+}
+
+impl Utf8 for Text {
+    fn utf8(&mut self, piece: &[u8], mut map: Map) -> Result<(), Stop> {
+        self.tokenizer.feed(piece, &mut map, &mut self.envelope)
     }
 }
