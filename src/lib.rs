@@ -13,8 +13,10 @@
 //! | 3 | [`telemetry`] | access log, events |
 //! | 4 | [`gateway`] | the running gateway: snapshot, routes, reload |
 //! | 5 | [`proxy`] | the data path |
+//! | 6 | [`cli`] | the command line |
 
 pub mod affinity;
+pub mod cli;
 pub mod config;
 pub mod gateway;
 pub mod head;

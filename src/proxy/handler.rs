@@ -73,7 +73,7 @@ async fn serve<C: Client>(
     told: &mut Told,
 ) -> Result<(), Failure> {
     let fields = request.fields();
-    let http_action = soap::http_action(fields.known(Name::ContentType), fields.known(Name::SoapAction));
+    let http_action = soap::operation::http_action(fields.known(Name::ContentType), fields.known(Name::SoapAction));
     let parts = RequestHeadParts {
         head: request,
         http_action: http_action.as_deref(),

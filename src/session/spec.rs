@@ -181,3 +181,44 @@ pub struct Ttl {
     /// Where the response tells the time to live (xs:duration or xs:dateTime): a selector, with or without `response` before it.
     pub from: Option<Text>,
 }
+
+impl Rules {
+    /// Visits every mark.
+    pub fn each_mark(&mut self, visit: &mut dyn FnMut(&mut Mark)) {
+        let only = [&mut self.only.host, &mut self.only.path, &mut self.only.action];
+        let texts = self.extends.iter_mut().chain(only.into_iter().flatten());
+        let texts = texts.chain(&mut self.rewrite_url).chain(&mut self.strip_request_headers).chain(&mut self.ttl.from);
+        texts.for_each(|text| visit(&mut text.at));
+        for key in &mut self.keys {
+            visit(&mut key.key.at);
+            transforms(&mut key.via, visit);
+            selectors(&mut key.learn, visit);
+            selectors(&mut key.match_, visit);
+            selectors(&mut key.learn_outbound, visit);
+        }
+        for condition in self.end.iter_mut().chain(&mut self.lost) {
+            visit(&mut condition.at);
+            selectors(&mut condition.request, visit);
+            selectors(&mut condition.response, visit);
+            let texts =
+                [&mut condition.action, &mut condition.fault, &mut condition.cookie_deleted, &mut condition.replaced];
+            texts.into_iter().flatten().for_each(|text| visit(&mut text.at));
+        }
+    }
+}
+
+fn selectors(selectors: &mut [Selector], visit: &mut dyn FnMut(&mut Mark)) {
+    for selector in selectors {
+        visit(&mut selector.at.at);
+        transforms(&mut selector.via, visit);
+        selector.is.iter_mut().for_each(|text| visit(&mut text.at));
+    }
+}
+
+fn transforms(transforms: &mut [Transform], visit: &mut dyn FnMut(&mut Mark)) {
+    for transform in transforms {
+        if let Transform::Regex(text) = transform {
+            visit(&mut text.at);
+        }
+    }
+}

@@ -28,9 +28,6 @@ mod values;
 mod wanted;
 
 pub use facts::{Facts, FaultFacts, Found, Origin};
-pub fn http_action(_content_type: Option<&[u8]>, _soap_action: Option<&[u8]>) -> Option<String> {
-    None
-}
 pub use fault::{Fault, FaultCode};
 pub use path::{LocalTest, NameTest, NamespaceTest, Part, Path, PathError, Predicate, Prefixes, Step};
 pub use reader::{Content, Limits, Reader, State, Stop};

@@ -1,0 +1,125 @@
+//! `castile check`: is a file a configuration?
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::{Config, Problem};
+
+/// What to check, and what to print.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The configuration file
+    #[arg(value_name = "FILE", default_value = "config.yaml")]
+    pub file: PathBuf,
+    /// Print the configuration with every default filled in, as YAML; secrets are left out
+    #[arg(long)]
+    pub effective: bool,
+    /// Print problems and warnings as JSON, one object a line: kind, file, line, column, key, message
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Exit code where the file has problems.
+const PROBLEMS: u8 = 1;
+
+/// Checks a file: 0 = it is a configuration, perhaps with warnings; 1 = it has problems.
+///
+/// Problems and warnings go to `err`, what was asked for goes to `out`.
+pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
+    let file = args.file.display();
+    match Config::load(&args.file) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                tell("warning", warning, args.json, err);
+            }
+            // Whoever closes the pipe early has seen enough, so failed writes are nobody's concern.
+            if args.effective {
+                let _ = write!(out, "{}", loaded.effective.to_yaml());
+            } else if !args.json {
+                let _ = writeln!(out, "{file}: good{}", count(loaded.warnings.len(), "warning", ", "));
+            }
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            for problem in &problems {
+                tell("problem", problem, args.json, err);
+            }
+            if !args.json {
+                let _ = writeln!(err, "{file}: {}", count(problems.len(), "problem", ""));
+            }
+            ExitCode::from(PROBLEMS)
+        }
+    }
+}
+
+fn tell(kind: &str, problem: &Problem, json: bool, err: &mut dyn Write) {
+    let _ = if json {
+        let line = serde_json::json!({
+            "kind": kind,
+            "file": problem.place.file,
+            "line": problem.place.line,
+            "column": problem.place.column,
+            "key": problem.key,
+            "message": problem.message,
+        });
+        writeln!(err, "{line}")
+    } else if kind == "warning" {
+        writeln!(err, "warning: {problem}")
+    } else {
+        writeln!(err, "{problem}")
+    };
+}
+
+fn count(number: usize, what: &str, before: &str) -> String {
+    match number {
+        0 => String::new(),
+        1 => format!("{before}1 {what}"),
+        _ => format!("{before}{number} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, effective: bool, json: bool) -> (bool, String, String) {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let file = folder.path().join("c.yaml");
+        std::fs::write(&file, text).expect("a file can be written");
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = run(&Args { file, effective, json }, &mut out, &mut err);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("messages are text");
+        (code == ExitCode::SUCCESS, text(out), text(err))
+    }
+
+    const GOOD: &str = "listeners: [{name: a, address: '127.0.0.1:0'}]\nroutes: [{upstream: u}]\n\
+                        upstreams: {u: {nodes: [{name: n, url: 'http://h'}]}}\n";
+
+    #[test]
+    fn a_good_file_is_called_good() {
+        let (good, out, err) = check(GOOD, false, false);
+        assert!(good && out.ends_with("c.yaml: good\n") && err.is_empty(), "{out}{err}");
+    }
+
+    #[test]
+    fn a_bad_one_is_not_and_says_how_many() {
+        let (good, out, err) = check("workrs: 1\nlisteners: [1]\n", false, false);
+        assert!(
+            !good && out.is_empty() && err.contains("did you mean workers?") && err.contains(" problems\n"),
+            "{err}"
+        );
+        let (_, _, err) = check("workrs: 1\n", false, true);
+        let first: serde_json::Value =
+            serde_json::from_str(err.lines().next().unwrap_or_default()).expect("a line of JSON");
+        assert_eq!(first["kind"], "problem");
+    }
+
+    #[test]
+    fn the_effective_configuration_is_one() {
+        let (_, out, _) = check(GOOD, true, false);
+        let (good, again, err) = check(&out, true, false);
+        assert!(good, "{out}{err}");
+        assert_eq!(out, again);
+    }
+}

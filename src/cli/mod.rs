@@ -1,0 +1,44 @@
+//! The command line. Each command is a plain function of its arguments and of where it may write.
+
+use std::io::{stderr, stdout};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod check;
+pub mod presets;
+pub mod schema;
+
+/// Castile keeps every stateful SOAP conversation on the backend node that holds its state.
+///
+/// Exit codes: 0 = done, 1 = the file or the run has problems, which are told, 2 = wrong usage.
+#[derive(Debug, Parser)]
+#[command(name = "castile", version, about, max_term_width = 120)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a configuration file: every problem at once, each with its place and the way out
+    ///
+    /// Exit codes: 0 = good, perhaps with warnings; 1 = problems; 2 = wrong usage.
+    Check(check::Args),
+    /// Print the JSON Schema of the configuration file, for editors
+    Schema,
+    /// List the presets, or print the rules of one
+    Presets(presets::Args),
+}
+
+/// Runs the command of this process.
+pub fn run() -> ExitCode {
+    let (mut out, mut err) = (stdout().lock(), stderr().lock());
+    match Cli::parse().command {
+        Command::Check(args) => check::run(&args, &mut out, &mut err),
+        Command::Schema => schema::run(&mut out),
+        Command::Presets(args) => presets::run(&args, &mut out, &mut err),
+    }
+}

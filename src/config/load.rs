@@ -1,0 +1,117 @@
+//! From files to a checked configuration.
+
+use std::path::{Path, PathBuf};
+
+use super::check;
+use super::include::Includer;
+use super::model::{Config, Sticky};
+use super::places::{Places, Problem};
+use super::read::Cx;
+use super::sections;
+use super::show::Shown;
+use super::tree::{Environment, Node, Value};
+use super::warn;
+
+/// A configuration without problems, and what else is known about it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is allowed, but perhaps not meant.
+    pub warnings: Vec<Problem>,
+    /// All files that were read, the first one first; secrets and certificates not included.
+    pub files: Vec<PathBuf>,
+    /// The places that the configuration's marks stand for.
+    pub places: Places,
+    /// The configuration with all defaults, to be shown.
+    pub effective: Shown,
+}
+
+/// How many problems are told at most; a file with more is mostly one mistake.
+const PROBLEMS_MAX: usize = 200;
+
+impl Config {
+    /// Reads a file and all that it includes, with the variables of this process.
+    ///
+    /// # Errors
+    /// Every problem, sorted by place.
+    pub fn load(path: impl AsRef<Path>) -> Result<Loaded, Vec<Problem>> {
+        Self::load_with(path, Some(&variable))
+    }
+
+    /// As [`Config::load`], with other variables.
+    ///
+    /// # Errors
+    /// Every problem, sorted by place.
+    pub fn load_with(path: impl AsRef<Path>, environment: Environment) -> Result<Loaded, Vec<Problem>> {
+        read(environment, |includer| includer.file(path.as_ref()))
+    }
+
+    /// Reads a text as if it were a file of this name.
+    ///
+    /// # Errors
+    /// Every problem, sorted by place.
+    pub fn parse(text: &str, name: &str) -> Result<Loaded, Vec<Problem>> {
+        read(Some(&variable), |includer| includer.text(text, Path::new(name), 0))
+    }
+}
+
+/// Reads the `sticky` section of an upstream by itself: what sample conversations are tested with.
+///
+/// # Errors
+/// Every problem, sorted by place.
+pub fn parse_sticky(text: &str, name: &str) -> Result<Sticky, Vec<Problem>> {
+    let (mut places, mut problems) = (Places::new(), Vec::new());
+    let root = Includer::new(&mut places, &mut problems, None).text(text, Path::new(name), 0);
+    let mut cx = Cx::new(places);
+    cx.problems = problems;
+    let share = super::model::NodesShareSessions::None;
+    let read = |s: &mut super::read::Section| sections::sticky(s, "sticky", &crate::soap::Prefixes::new(), share);
+    let sticky = root.and_then(|root| cx.root(&root, read).0);
+    match sticky {
+        Some(sticky) if cx.problems.is_empty() => Ok(sticky),
+        _ => Err(in_order(cx.problems)),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn read(environment: Environment, files: impl FnOnce(&mut Includer) -> Option<Node>) -> Result<Loaded, Vec<Problem>> {
+    let (mut places, mut problems) = (Places::new(), Vec::new());
+    let root = files(&mut Includer::new(&mut places, &mut problems, environment));
+    let unreadable = root.is_none() && !problems.is_empty();
+    let mut cx = Cx::new(places);
+    cx.problems = problems;
+    if unreadable {
+        return Err(in_order(cx.problems));
+    }
+    let whole = cx.places.mark(0, 0, 0);
+    let root = root.unwrap_or(Node { at: whole, value: Value::Nothing });
+    let (config, effective) = cx.root(&Node { at: whole, ..root.clone() }, sections::config);
+    if let Some(config) = &config {
+        check::check(config, &Node { at: whole, ..root }, &mut cx);
+    }
+    match config {
+        Some(config) if cx.problems.is_empty() => {
+            let warnings = warn::warnings(&config, &cx);
+            let files = cx.places.files().to_vec();
+            Ok(Loaded { config, warnings, files, places: cx.places, effective })
+        }
+        _ => Err(in_order(cx.problems)),
+    }
+}
+
+fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort();
+    problems.dedup();
+    if problems.len() > PROBLEMS_MAX {
+        let more = problems.len() - PROBLEMS_MAX;
+        problems.truncate(PROBLEMS_MAX);
+        let place = problems[PROBLEMS_MAX - 1].place.clone();
+        let message = format!("{more} more problems follow; correct these first");
+        problems.push(Problem { place, key: String::new(), message });
+    }
+    problems
+}

@@ -1,0 +1,86 @@
+//! What the file may say, but nothing acts on yet.
+//!
+//! One row each: whoever makes a key work deletes its row.
+
+use super::read::Written;
+
+/// A key of the file that nothing acts on yet.
+struct Pending {
+    /// The key and all below it, with `*` for names.
+    key: &'static str,
+    /// Only this value; empty = every value but the default.
+    value: &'static str,
+    /// What happens instead.
+    instead: &'static str,
+}
+
+const fn row(key: &'static str, value: &'static str, instead: &'static str) -> Pending {
+    Pending { key, value, instead }
+}
+
+/// The table.
+const PENDING: &[Pending] = &[
+    row("listeners.health_path", "", "the path is routed like any other"),
+    row("upstreams.*.sticky.keys.learn_outbound", "", "requests that nodes send out are not read"),
+    row("upstreams.*.sticky.lost.not_executed", "", "the fault is passed on, and no other node is tried"),
+    row("upstreams.*.sticky.rewrite_url", "", "addresses in answers stay as they are"),
+    row("upstreams.*.sticky.strip_request_headers", "", "the fields are passed on"),
+    row("upstreams.*.sticky.unknown_key", "ask_nodes", "it counts as balance"),
+    row("upstreams.*.sticky.on_node_down", "wait", "it counts as fault"),
+    row("upstreams.*.sticky.wait", "", "nothing waits for a node"),
+    row("upstreams.*.sticky.on_session_replaced", "fault", "the answer passes"),
+    row("upstreams.*.sticky.concurrency", "", "any number of requests runs at once"),
+    row("upstreams.*.sticky.cookie", "", "no cookie is set or read"),
+    row("upstreams.*.request_framing", "content_length", "bodies are framed as received"),
+    row("upstreams.*.rewrite", "", "addresses in answers stay as they are"),
+    row("upstreams.*.health.check", "", "no node is probed"),
+    row("upstreams.*.health.observe", "", "no node is ejected"),
+    row(
+        "upstreams.*.limits.queue",
+        "",
+        "no request waits: a node at its limit is passed over, and a pinned request gets 503",
+    ),
+    row("upstreams.*.limits.queue_timeout", "", "no request waits"),
+    row("affinity.store", "", "pins are kept in memory only"),
+    row("affinity.on_store_down", "", "there is no store that could be down"),
+    row("admin", "", "there is no admin API"),
+    row("reload.watch", "true", "the file is taken over on SIGHUP only"),
+    row("reload.max_conversations_lost", "", "every reload that is valid is taken over"),
+    row("shutdown.delay", "", "stopping begins at once"),
+];
+
+/// One warning for each row that the file meets, at its first place.
+pub fn warnings(written: &[Written]) -> Vec<(Written, String)> {
+    let mut warnings = Vec::new();
+    for row in PENDING {
+        let mut met = written.iter().filter(|one| row.covers(one));
+        let Some(first) = met.next() else { continue };
+        let more = met.filter(|one| one.kind == row.key).count();
+        let what = if row.value.is_empty() { "is not acted on yet" } else { "this value is not acted on yet" };
+        let more = if more == 0 { String::new() } else { format!(" (and in {more} more places)") };
+        warnings.push((first.clone(), format!("{what}{more}: {}", row.instead)));
+    }
+    warnings
+}
+
+impl Pending {
+    fn covers(&self, written: &Written) -> bool {
+        let below = written.kind.strip_prefix(self.key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        below && (self.value.is_empty() || written.value == self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::schema;
+
+    #[test]
+    fn every_row_names_a_key_that_exists() {
+        let keys = schema::keys();
+        for row in PENDING {
+            let key = row.key.replace(".*", "");
+            assert!(keys.iter().any(|known| *known == key), "{key}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! One reader for each section of the file. Each fills the model and describes itself; see [`super::read`].
+
+mod affinity;
+mod health;
+mod listener;
+mod names;
+mod node;
+mod process;
+mod route;
+pub mod rules;
+mod sticky;
+mod upstream;
+
+pub use names::{name, namespaces, text};
+pub use sticky::sticky;
+pub use upstream::CONNECTION;
+
+use super::forms::{Flag, Or, ReadableFile, WritableFile, n16};
+use super::model::{Config, Workers};
+use super::read::Section;
+use crate::config::forms::Count;
+
+/// Reads the whole file.
+pub fn config(s: &mut Section) -> Config {
+    let workers = s.value(
+        "workers",
+        "How many workers serve; auto = what the process may use. A change needs a restart.",
+        Or("auto", n16(Count::to(1024))),
+        None,
+    );
+    let workers = match workers.and_then(std::num::NonZeroU16::new) {
+        None => Workers::Auto,
+        Some(count) => Workers::Count(count),
+    };
+    let namespaces = s
+        .optional_with(
+            "namespaces",
+            "Prefixes for every rule in this file: prefix to namespace, or to a list of them.",
+            names::namespaces,
+        )
+        .unwrap_or_default();
+    let listeners = s
+        .required_with("listeners", "Where clients connect.", |slot| {
+            slot.list(|slot| slot.map(listener::listener).flatten())
+        })
+        .unwrap_or_default();
+    let routes = s
+        .required_with("routes", "Which request goes to which upstream; the first match wins.", |slot| {
+            slot.list(|slot| slot.map(route::route).flatten())
+        })
+        .unwrap_or_default();
+    let upstreams = s
+        .required_with("upstreams", "The applications: name to nodes and policies.", |slot| {
+            slot.named(|name, at, slot| upstream::upstream(name, at, &namespaces, slot))
+        })
+        .unwrap_or_default();
+    let affinity = s.section("affinity", "The affinity table and its store.", affinity::affinity).unwrap_or_default();
+    let inspect =
+        s.section("inspect", "How much of a message is read for rules.", process::inspect).unwrap_or_default();
+    let faults = s.section("faults", "How faults of the gateway itself travel.", process::faults).unwrap_or_default();
+    let admin = s.section("admin", "The admin API.", process::admin).unwrap_or_default();
+    let access_log = process::access_log(s);
+    let reload = s.section("reload", "Taking over a changed file.", process::reload).unwrap_or_default();
+    let shutdown = s.section("shutdown", "Stopping.", process::shutdown).unwrap_or_default();
+    // Its files were taken in before; it is asked for here to be known and described.
+    s.field(
+        "include",
+        "Further files: their namespaces and upstreams, listeners and routes join this file's.",
+        |slot| slot.one_or_list(|slot| slot.scalar(WritableFile)),
+    );
+    Config {
+        workers,
+        namespaces,
+        listeners,
+        routes,
+        upstreams,
+        affinity,
+        inspect,
+        faults,
+        admin,
+        access_log,
+        reload,
+        shutdown,
+    }
+}
+
+/// The keys of a file and a switch are used everywhere.
+type Files = ReadableFile;
+const FILE: Files = ReadableFile;
+const FLAG: Flag = Flag;

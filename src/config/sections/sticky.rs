@@ -1,0 +1,110 @@
+//! `sticky:` of an upstream.
+
+use std::num::NonZeroU32;
+
+use super::names::{self, FIELD_NAME, secret};
+use super::rules;
+use crate::config::forms::{Checked, Count, Or, Time, TimeOrZero, Word, n32};
+use crate::config::model::{
+    NodesShareSessions, OnNodeDown, OnSessionReplaced, SealedCookie, Sticky, TtlPolicy, UnknownKey,
+};
+use crate::config::presets;
+use crate::config::read::{Section, Slot};
+use crate::session::spec::{Rules, Text};
+use crate::soap::Prefixes;
+
+const UNKNOWN_KEY: Word<UnknownKey> =
+    Word(&[("balance", UnknownKey::Balance), ("reject", UnknownKey::Reject), ("ask_nodes", UnknownKey::AskNodes)]);
+const ON_NODE_DOWN: Word<OnNodeDown> =
+    Word(&[("fault", OnNodeDown::Fault), ("failover", OnNodeDown::Failover), ("wait", OnNodeDown::Wait)]);
+const ON_REPLACED: Word<OnSessionReplaced> =
+    Word(&[("pass", OnSessionReplaced::Pass), ("fault", OnSessionReplaced::Fault)]);
+
+/// The stickiness of one upstream.
+pub fn sticky(s: &mut Section, upstream: &str, namespaces: &Prefixes, share: NodesShareSessions) -> Sticky {
+    let usual = Sticky::default();
+    let at = s.at;
+    let presets =
+        s.many_with("presets", "Ready rules for products and standards; default = all that are safe together.", preset);
+    let mut own = rules::rules(s, upstream);
+    let (ttl, from) = s
+        .section("ttl", "How long pins live; what is written here holds over the presets.", |s| {
+            let ttl = TtlPolicy {
+                idle: s.optional("idle", "After the last request. Default: the presets', else 30m.", Time),
+                max: s.optional(
+                    "max",
+                    "After the first request; none = no end. Default: the presets', else none.",
+                    Or("none", Time),
+                ),
+                linger: s.optional("linger", "After an end or a loss. Default: the presets', else 0s.", TimeOrZero),
+            };
+            (ttl, s.optional_with("from", "Where the response tells the time to live.", names::text))
+        })
+        .unwrap_or_default();
+    own.ttl.from = from;
+    let down = match share {
+        NodesShareSessions::None => OnNodeDown::Fault,
+        NodesShareSessions::All | NodesShareSessions::Group => OnNodeDown::Failover,
+    };
+    let cookie = s.optional_with("cookie", "A cookie of our own, sealed, that carries the node.", |slot| {
+        slot.map(cookie).flatten()
+    });
+    let nothing = presets.is_empty() && own.keys.is_empty() && cookie.is_none();
+    if nothing && !s.cx().describing() && s.place_of("presets").is_none() && s.place_of("keys").is_none() {
+        s.cx().problem(at, "names no rule, so nothing would be sticky; write presets: [default], or keys of your own");
+    }
+    Sticky {
+        at,
+        rules: all_rules(presets, own, namespaces),
+        ttl,
+        unknown_key: s.value("unknown_key", "What becomes of a request that carries only unknown keys.", UNKNOWN_KEY, usual.unknown_key),
+        on_node_down: s.value("on_node_down", "What becomes of a conversation whose node cannot serve; failover is the default where nodes share sessions.", ON_NODE_DOWN, down),
+        wait: s.value("wait", "With on_node_down: wait, how long.", Time, usual.wait),
+        on_session_replaced: s.value("on_session_replaced", "What becomes of an answer that gives a conversation a new session after a move.", ON_REPLACED, usual.on_session_replaced),
+        keys_per_conversation: s.value("keys_per_conversation", "Keys of one conversation at most; the oldest go.", n32(Count::to(65_536)), usual.keys_per_conversation),
+        concurrency: s.optional("concurrency", "Requests of one conversation at once, at most.", n32(Count::to(65_536))).and_then(NonZeroU32::new),
+        cookie,
+    }
+}
+
+/// The presets in written order, bundles unfolded, then the upstream's own rules, if there are any.
+fn all_rules(presets: Vec<Text>, mut own: Rules, namespaces: &Prefixes) -> Vec<Rules> {
+    let mut rules: Vec<Rules> = Vec::new();
+    for preset in presets {
+        for unfolded in presets::unfold(&preset.text) {
+            // `default` and one of its members may both be named; the one named by itself says more.
+            match rules.iter_mut().find(|earlier| earlier.name == unfolded.name) {
+                Some(earlier) => earlier.connection = earlier.connection.or(unfolded.connection),
+                None => rules.push(unfolded),
+            }
+        }
+    }
+    let speaks = !own.keys.is_empty() || !own.end.is_empty() || !own.lost.is_empty() || own.ttl.from.is_some();
+    if speaks || !own.rewrite_url.is_empty() || !own.strip_request_headers.is_empty() {
+        let mut prefixes = presets::prefixes().clone();
+        prefixes.extend(namespaces.clone());
+        prefixes.extend(std::mem::take(&mut own.namespaces));
+        own.namespaces = prefixes;
+        rules.push(own);
+    }
+    rules
+}
+
+fn preset(slot: &mut Slot) -> Option<Text> {
+    let at = slot.at();
+    slot.scalar(Checked("the name of a preset", |text| presets::known(text))).map(|text| Text { text, at })
+}
+
+fn cookie(s: &mut Section) -> Option<SealedCookie> {
+    let name = s.required("name", "Name of the cookie.", FIELD_NAME);
+    let keys = s.required_with("keys", "The first seals, all open: {file: path} or ${VARIABLE}.", |slot| {
+        slot.one_or_list(secret)
+    });
+    if keys.as_ref().is_some_and(|keys| keys.is_empty() || keys.iter().any(|key| key.reveal().len() < 32)) {
+        s.problem(
+            "keys",
+            "each key needs 32 bytes at least, and there must be one; make one with: openssl rand -hex 32",
+        );
+    }
+    Some(SealedCookie { name: name?, keys: keys? })
+}

@@ -1,0 +1,89 @@
+//! What is allowed, but perhaps not meant.
+
+use super::model::{Config, Route, Store, Upstream};
+use super::pending;
+use super::places::Problem;
+use super::presets;
+use super::read::Cx;
+use crate::session::spec::{Mark, Role};
+
+/// All warnings about a configuration without problems.
+pub fn warnings(config: &Config, cx: &Cx) -> Vec<Problem> {
+    let mut out = Vec::new();
+    let mut warn = |at: Mark, key: String, message: String| out.push(cx.places.problem(at, key, message));
+    for upstream in &config.upstreams {
+        route_tags(upstream, &mut warn);
+        if !config.routes.iter().any(|route| route.upstream == upstream.name) {
+            warn(upstream.at, format!("upstreams.{}", upstream.name), "no route leads here".to_owned());
+        }
+    }
+    clear_text(config, &mut warn);
+    unreachable(&config.routes, &mut warn);
+    if config.affinity.store == Store::Memory && config.upstreams.iter().any(|upstream| upstream.sticky.is_some()) {
+        let message = "memory: conversations do not survive a restart, and a second gateway does not know them";
+        warn(Mark::default(), "affinity.store".to_owned(), message.to_owned());
+    }
+    for (written, message) in pending::warnings(&cx.written) {
+        warn(written.at, written.key, message);
+    }
+    out.sort();
+    out
+}
+
+type Warn<'w> = &'w mut dyn FnMut(Mark, String, String);
+
+fn route_tags(upstream: &Upstream, warn: Warn) {
+    let Some(sticky) = &upstream.sticky else { return };
+    if upstream.nodes.iter().any(|node| !node.route.is_empty()) {
+        return;
+    }
+    // A value that answers teach needs no tag on any node.
+    let reads =
+        |rules: &&crate::session::spec::Rules| rules.keys.iter().any(|key| key.as_ == Role::Route && !key.learn_route);
+    let names: Vec<_> = sticky.rules.iter().filter(reads).map(|rules| rules.name.as_str()).collect();
+    if let Some((first, others)) = names.split_first() {
+        let others = if others.is_empty() { String::new() } else { format!(" (and {} more)", others.len()) };
+        let message = format!(
+            "{first}{others} reads route tags, but no node has a route; where nodes put their name into ids (jvmRoute), write it as route: on each node"
+        );
+        warn(sticky.at, format!("upstreams.{}.sticky", upstream.name), message);
+    }
+}
+
+fn clear_text(config: &Config, warn: Warn) {
+    let carries =
+        |rules: &&crate::session::spec::Rules| presets::find(&rules.name).is_some_and(|preset| preset.credentials);
+    let sticky = config.upstreams.iter().filter_map(|upstream| upstream.sticky.as_ref());
+    let Some(preset) = sticky.flat_map(|sticky| &sticky.rules).find(carries) else { return };
+    for (number, listener) in config.listeners.iter().enumerate() {
+        // What only this machine can reach is not overheard.
+        if listener.tls.is_none() && !listener.address.ip().is_loopback() {
+            let message = format!(
+                "listens in clear text, and who reads an id of {} on the way may act as its client; set tls, or let only a TLS proxy reach it",
+                preset.name
+            );
+            warn(listener.at, format!("listeners[{number}]"), message);
+        }
+    }
+}
+
+/// Routes behind one that matches everything they match.
+fn unreachable(routes: &[Route], warn: Warn) {
+    let wider = |wide: &Option<String>, narrow: &Option<String>| match (wide.as_deref(), narrow.as_deref()) {
+        (None | Some("*"), _) => true,
+        (Some("/*"), Some(path)) => path.starts_with('/'),
+        (wide, narrow) => wide == narrow,
+    };
+    for (number, route) in routes.iter().enumerate() {
+        let cover = routes[..number].iter().position(|earlier| {
+            wider(&earlier.host, &route.host)
+                && wider(&earlier.path, &route.path)
+                && wider(&earlier.operation, &route.operation)
+        });
+        if let Some(cover) = cover {
+            let message =
+                format!("never matches, because routes[{cover}] takes all its requests; put it before that one");
+            warn(route.at, format!("routes[{number}]"), message);
+        }
+    }
+}
