@@ -99,6 +99,7 @@ pub async fn serve(worker: &Rc<Worker>, connection: Connection, stream: Stream, 
     let io = TokioIo::new(Early::new(stream, input));
     let served = hyper::server::conn::http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
+        .auto_date_header(false)
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
