@@ -160,6 +160,10 @@ impl Affinity {
         0
     }
 
+    /// known
+    pub fn is_known(&self, _key: Fingerprint, _now: Now) -> bool {
+        false
+    }
     /// Counts since the process began.
     pub fn counters(&self) -> &Counters {
         &self.counters

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 pub mod check;
 pub mod presets;
+pub mod run;
 pub mod schema;
 
 /// Castile keeps every stateful SOAP conversation on the backend node that holds its state.
@@ -23,6 +24,11 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the gateway
+    ///
+    /// SIGHUP reads the configuration anew, SIGUSR1 opens the access log anew, SIGTERM and SIGINT stop after the requests
+    /// under way. Exit codes: 0 = stopped, 1 = could not start.
+    Run(run::Args),
     /// Check a configuration file: every problem at once, each with its place and the way out
     ///
     /// Exit codes: 0 = good, perhaps with warnings; 1 = problems; 2 = wrong usage.
@@ -35,8 +41,13 @@ pub enum Command {
 
 /// Runs the command of this process.
 pub fn run() -> ExitCode {
+    let command = Cli::parse().command;
+    if let Command::Run(args) = &command {
+        return run::run(args);
+    }
     let (mut out, mut err) = (stdout().lock(), stderr().lock());
-    match Cli::parse().command {
+    match command {
+        Command::Run(_) => ExitCode::SUCCESS,
         Command::Check(args) => check::run(&args, &mut out, &mut err),
         Command::Schema => schema::run(&mut out),
         Command::Presets(args) => presets::run(&args, &mut out, &mut err),

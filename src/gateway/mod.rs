@@ -9,5 +9,6 @@ mod snapshot;
 mod tls;
 
 pub use routes::{Route, RouteMatch, Routes};
+pub(crate) use shared::unix_ms;
 pub use shared::{Gateway, Secret, StartError};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};

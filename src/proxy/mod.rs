@@ -6,13 +6,29 @@
 //! | [`forwarding`] | what a proxy changes in a head before it passes it on |
 //! | [`proxy_protocol`] | who the client is, as said by a load balancer in front (PROXY v1 and v2) |
 
+mod accept;
 mod buffer;
 mod client;
+mod client_cert;
+mod connection;
 mod deadline;
+mod early;
+mod forward;
 pub mod forwarding;
 pub mod h1;
+mod h2;
+mod handler;
+mod intake;
+mod learn;
+mod listen;
+mod log;
 mod pool;
 pub mod proxy_protocol;
+mod reply;
+mod server;
 mod stop;
 mod stream;
 mod worker;
+
+pub use listen::ListenError;
+pub use server::{Server, ServerError, worker_count};

@@ -13,8 +13,11 @@ pub enum Failure {
     #[error("{0}")]
     BadHead(#[from] HeadError),
     /// The request body's framing is broken.
-    #[error("the request body is broken: {0}")]
-    BadBody(super::h1::BodyError),
+    #[error("the request body is broken")]
+    BadBody(#[source] super::h1::BodyError),
+    /// The client went away before its request was whole.
+    #[error("the client went away")]
+    ClientGone,
     /// The client took too long.
     #[error("the request did not arrive in time")]
     ClientTimeout,
@@ -58,14 +61,8 @@ struct Row {
 impl Failure {
     /// The table.
     fn row(&self) -> Row {
-        let row = |name, code, status, binding, retry_after, reason| Row {
-            name,
-            code,
-            status,
-            binding,
-            retry_after,
-            reason,
-        };
+        let row =
+            |name, code, status, binding, retry_after, reason| Row { name, code, status, binding, retry_after, reason };
         use FaultCode::{Receiver, Sender};
         match self {
             Self::BadHead(error) => {
@@ -74,7 +71,10 @@ impl Failure {
             Self::BadBody(_) => {
                 row("BadRequest", Sender, 400, false, None, "The framing of the request body is broken.")
             }
-            Self::ClientTimeout => row("RequestTimeout", Sender, 408, false, None, "The request did not arrive in time."),
+            Self::ClientGone => row("ClientGone", Sender, 400, false, None, "The request was not completed."),
+            Self::ClientTimeout => {
+                row("RequestTimeout", Sender, 408, false, None, "The request did not arrive in time.")
+            }
             Self::NoRoute => row("NoRoute", Sender, 404, false, None, "Nothing is served under this address."),
             Self::Refused(_) => row("MessageRefused", Sender, 400, true, None, "The message is refused."),
             Self::Placement(Refusal::SessionLost { .. }) => row(
@@ -85,14 +85,9 @@ impl Failure {
                 None,
                 "The session is lost: the node that held it cannot be reached. Start a new session.",
             ),
-            Self::Placement(Refusal::UnknownKey) => row(
-                "SessionLost",
-                Receiver,
-                503,
-                true,
-                None,
-                "The session is not known. Start a new session.",
-            ),
+            Self::Placement(Refusal::UnknownKey) => {
+                row("SessionLost", Receiver, 503, true, None, "The session is not known. Start a new session.")
+            }
             Self::Placement(Refusal::TryLater { .. }) => row(
                 "NodeUnavailable",
                 Receiver,

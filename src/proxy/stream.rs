@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
 use super::buffer::{Buffer, Buffers};
+use super::early::Early;
 
 /// A connection to a client or a node.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub enum Stream {
     /// In clear text.
     Plain(TcpStream),
     /// TLS, we are the server.
-    ServerTls(Box<server::TlsStream<TcpStream>>),
+    ServerTls(Box<server::TlsStream<Early<TcpStream>>>),
     /// TLS, we are the client.
     ClientTls(Box<client::TlsStream<TcpStream>>),
 }
@@ -26,7 +27,7 @@ impl Stream {
     pub fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(tcp) => tcp,
-            Self::ServerTls(tls) => tls.get_ref().0,
+            Self::ServerTls(tls) => tls.get_ref().0.stream(),
             Self::ClientTls(tls) => tls.get_ref().0,
         }
     }

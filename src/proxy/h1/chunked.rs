@@ -130,10 +130,11 @@ impl Chunked {
             }
             (At::DataCr | At::DataLf, _) => return Err(BodyError::ChunkEnd),
             (At::TrailerBegin, b'\r') => At::LastLf,
-            (At::TrailerBegin, first) => {
+            (At::TrailerBegin, first) if is_token(first) => {
                 self.trailer_bytes(&[first], false)?;
                 At::Trailer
             }
+            (At::TrailerBegin, _) => return Err(BodyError::Trailer),
             (At::LastLf, b'\n') => At::Done,
             (At::LastLf, _) => return Err(BodyError::Trailer),
             (extension, byte) => {
@@ -217,5 +218,176 @@ impl Chunked {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::h1::Framing;
+
+    /// The body and its trailers, and how much of the input it took; the same at every cut.
+    fn read_with(new: fn(Framing) -> BodyDecoder, input: &[u8]) -> Result<(Vec<u8>, String, usize), BodyError> {
+        let whole = read_in_pieces(new, input, input.len().max(1));
+        for size in 1..input.len().min(40) {
+            assert_eq!(read_in_pieces(new, input, size), whole, "pieces of {size}");
+        }
+        whole
+    }
+
+    fn read_in_pieces(
+        new: fn(Framing) -> BodyDecoder,
+        input: &[u8],
+        size: usize,
+    ) -> Result<(Vec<u8>, String, usize), BodyError> {
+        let mut decoder = new(Framing::Chunked);
+        let (mut body, mut used, mut end) = (Vec::new(), 0, 0);
+        while !decoder.is_done() {
+            let step = decoder.decode(&input[used..end])?;
+            body.extend_from_slice(&input[used..end][step.data.clone()]);
+            used += step.consumed;
+            assert_eq!(step.done, decoder.is_done());
+            if step.consumed == 0 {
+                if end == input.len() {
+                    decoder.end_of_input()?;
+                }
+                end = (end + size).min(input.len());
+            }
+        }
+        let line = |field: crate::head::Field<'_>| {
+            format!("{}={};", String::from_utf8_lossy(field.name), String::from_utf8_lossy(field.value))
+        };
+        let trailers = decoder.trailers().map(|fields| fields.iter().map(line).collect()).unwrap_or_default();
+        Ok((body, trailers, used))
+    }
+
+    fn read(input: &str) -> Result<(Vec<u8>, String, usize), BodyError> {
+        read_with(BodyDecoder::new, input.as_bytes())
+    }
+
+    #[test]
+    fn chunks_are_put_together() {
+        for (input, body) in [
+            ("0\r\n\r\n", ""),
+            ("5\r\nhello\r\n0\r\n\r\n", "hello"),
+            ("5\r\nhello\r\n6\r\n world\r\n000\r\n\r\n", "hello world"),
+            ("A\r\nhelloworld\r\n0\r\n\r\n", "helloworld"),
+            ("000000000000000a\r\nhelloworld\r\n0\r\n\r\n", "helloworld"),
+            ("2\r\n\r\n\r\n0\r\n\r\n", "\r\n"),
+            ("5;a\r\nhello\r\n0;b=c\r\n\r\n", "hello"),
+            ("5;a=\"x\\\"y;\"\r\nhello\r\n0\r\n\r\n", "hello"),
+            ("5 ; a = b ;c=\"d\"; e\r\nhello\r\n0\r\n\r\n", "hello"),
+        ] {
+            let next = "GET / HTTP/1.1";
+            assert_eq!(read(&format!("{input}{next}")), Ok((body.into(), String::new(), input.len())), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn other_sizes_are_refused() {
+        for size in [
+            "",
+            "0x5",
+            "+5",
+            "-5",
+            " 5",
+            "5 ",
+            "5\t",
+            "5_0",
+            "g",
+            "5,",
+            "5 a",
+            "00000000000000005",
+            "FFFFFFFFFFFFFFFF0",
+            "\u{665}",
+        ] {
+            assert_eq!(read(&format!("{size}\r\nhello\r\n0\r\n\r\n")), Err(BodyError::ChunkSize), "{size:?}");
+        }
+        for line in ["5\nhello", "5\rhello", "5\r\rhello", "\r\n5\r\nhello"] {
+            assert_eq!(read(&format!("{line}\r\n0\r\n\r\n")), Err(BodyError::ChunkSize), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn chunks_end_with_crlf() {
+        for input in
+            ["5\r\nhello0\r\n\r\n", "5\r\nhello!!\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "5\r\nhello\r0\r\n\r\n"]
+        {
+            assert_eq!(read(input), Err(BodyError::ChunkEnd), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn other_extensions_are_refused() {
+        for extension in [
+            ";",
+            ";;",
+            ";a;",
+            ";a=",
+            ";a==",
+            ";=b",
+            ";a b",
+            ";a=b c",
+            ";[",
+            ";a=[",
+            ";bad[=x",
+            ";\0ext",
+            ";a\rX",
+            ";\n",
+            ";a=\"",
+            ";a=\"\u{1}\"",
+            ";a=\"b\"c",
+            ";a ",
+            ";a=\"b\" ",
+        ] {
+            assert_eq!(read(&format!("5{extension}\r\nhello\r\n0\r\n\r\n")).map_err(|_| ()), Err(()), "{extension:?}");
+        }
+        let much = format!("5;{}\r\nhello\r\n0\r\n\r\n", "a".repeat(BodyDecoder::EXTENSION_BYTES_MAX));
+        assert_eq!(read_in_pieces(BodyDecoder::new, much.as_bytes(), 1000), Err(BodyError::ChunkExtensionTooLarge));
+    }
+
+    #[test]
+    fn nodes_may_pad_their_sizes() {
+        let padded = b"5   \r\nhello\r\n0  \r\n\r\n";
+        assert_eq!(read_with(BodyDecoder::for_response, padded), Ok((b"hello".to_vec(), String::new(), padded.len())));
+        assert_eq!(read_with(BodyDecoder::for_response, b"5 a\r\nhello\r\n0\r\n\r\n"), Err(BodyError::ChunkSize));
+        assert_eq!(read_with(BodyDecoder::for_response, b" 5\r\nhello\r\n0\r\n\r\n"), Err(BodyError::ChunkSize));
+    }
+
+    #[test]
+    fn trailers_are_read_and_forbidden_ones_left_out() {
+        let input = "0\r\nX-Sum: 1\r\nContent-Length: 50\r\nHost: evil\r\nauthorization: x\r\nIf-Match: x\r\nx-b:2\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(read(input), Ok((Vec::new(), "X-Sum=1;x-b=2;".to_owned(), input.len())));
+    }
+
+    #[test]
+    fn malformed_trailers_are_refused() {
+        for trailer in [
+            "\n",
+            "X: 1\n\r\n",
+            "X: 1\r\n\n",
+            "X : 1\r\n\r\n",
+            "X\r\n\r\n",
+            " X: 1\r\n\r\n",
+            "X: 1\r\n 2\r\n\r\n",
+            "X: \0\r\n\r\n",
+            "\rX",
+            "X: 1\r2\r\n\r\n",
+        ] {
+            assert_eq!(read(&format!("0\r\n{trailer}")), Err(BodyError::Trailer), "{trailer:?}");
+        }
+        let many = format!("0\r\n{}\r\n", "X: 1\r\n".repeat(BodyDecoder::TRAILER_FIELDS_MAX + 1));
+        assert_eq!(read(&many), Err(BodyError::TrailerTooLarge));
+        let long = format!("0\r\nX: {}\r\n\r\n", "a".repeat(BodyDecoder::TRAILER_BYTES_MAX));
+        assert_eq!(read_in_pieces(BodyDecoder::new, long.as_bytes(), 1000), Err(BodyError::TrailerTooLarge));
+    }
+
+    #[test]
+    fn a_body_that_stops_is_told_from_one_that_ends() {
+        for input in
+            ["", "5", "5\r\n", "5\r\nhel", "5\r\nhello", "5\r\nhello\r\n", "5\r\nhello\r\n0\r\n", "0\r\nX: 1\r\n"]
+        {
+            assert_eq!(read(input), Err(BodyError::Truncated), "{input:?}");
+        }
     }
 }

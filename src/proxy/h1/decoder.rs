@@ -124,3 +124,37 @@ impl BodyDecoder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_ends_where_it_says() {
+        let mut decoder = BodyDecoder::new(Framing::Length(5));
+        assert_eq!(decoder.decode(b"hel"), Ok(Step { consumed: 3, data: 0..3, done: false }));
+        assert_eq!(decoder.remaining(), Some(2));
+        assert_eq!(decoder.end_of_input(), Err(BodyError::Truncated));
+        assert_eq!(decoder.decode(b"loGET"), Ok(Step { consumed: 2, data: 0..2, done: true }));
+        assert_eq!(decoder.decode(b"GET"), Ok(Step { consumed: 0, data: 0..0, done: true }));
+        assert!(decoder.is_done() && decoder.remaining() == Some(0));
+    }
+
+    #[test]
+    fn no_body_is_done_at_once() {
+        for framing in [Framing::Empty, Framing::Length(0)] {
+            let mut decoder = BodyDecoder::new(framing);
+            assert!(decoder.is_done());
+            assert_eq!(decoder.decode(b"GET"), Ok(Step { consumed: 0, data: 0..0, done: true }));
+        }
+    }
+
+    #[test]
+    fn a_body_without_length_ends_with_its_connection() {
+        let mut decoder = BodyDecoder::for_response(Framing::Close);
+        assert_eq!(decoder.decode(b"abc"), Ok(Step { consumed: 3, data: 0..3, done: false }));
+        assert_eq!(decoder.remaining(), None);
+        assert_eq!(decoder.end_of_input(), Ok(()));
+        assert!(decoder.is_done());
+    }
+}

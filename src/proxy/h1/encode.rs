@@ -69,3 +69,39 @@ fn write_fields(fields: &Fields, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\r\n");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_heads_are_hexadecimal() {
+        for (len, expected) in
+            [(1, "1\r\n"), (10, "a\r\n"), (16, "10\r\n"), (65_536, "10000\r\n"), (usize::MAX, "ffffffffffffffff\r\n")]
+        {
+            assert_eq!(chunk_head(len, &mut [0; 20]), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_last_chunk_carries_the_trailers() {
+        let mut out = Vec::new();
+        write_last_chunk(None, &mut out);
+        assert_eq!(out, b"0\r\n\r\n");
+        let mut trailers = Fields::default();
+        trailers.push(b"X-Sum", b"1");
+        out.clear();
+        write_last_chunk(Some(&trailers), &mut out);
+        assert_eq!(out, b"0\r\nX-Sum: 1\r\n\r\n");
+    }
+
+    #[test]
+    fn a_response_head_keeps_its_reason() {
+        let mut head = Response::new();
+        head.start(Version::Http11, 500, b"Gr\xFC\xDFe");
+        head.fields_mut().push(b"a", b"1");
+        let mut out = Vec::new();
+        write_response_head(&head, Version::Http10, &mut out);
+        assert_eq!(out, b"HTTP/1.0 500 Gr\xFC\xDFe\r\na: 1\r\n\r\n");
+    }
+}

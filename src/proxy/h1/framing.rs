@@ -136,3 +136,129 @@ fn decimal(value: &[u8]) -> Result<u64, HeadError> {
     }
     Ok(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(version: Version, lines: &[(&str, &str)]) -> Result<Framing, HeadError> {
+        let mut head = Request::new();
+        head.start(version, b"POST", b"/");
+        for (name, value) in lines {
+            head.fields_mut().push(name.as_bytes(), value.as_bytes());
+        }
+        request_framing(&head)
+    }
+
+    fn response(status: u16, lines: &[(&str, &str)]) -> Result<Framing, HeadError> {
+        let mut head = Response::new();
+        head.start(Version::Http11, status, b"");
+        for (name, value) in lines {
+            head.fields_mut().push(name.as_bytes(), value.as_bytes());
+        }
+        response_framing(&head, b"POST")
+    }
+
+    const CL: &str = "Content-Length";
+    const TE: &str = "Transfer-Encoding";
+
+    #[test]
+    fn sound_requests_are_framed() {
+        assert_eq!(request(Version::Http11, &[]), Ok(Framing::Empty));
+        assert_eq!(request(Version::Http11, &[(CL, "0")]), Ok(Framing::Length(0)));
+        assert_eq!(request(Version::Http10, &[(CL, "12")]), Ok(Framing::Length(12)));
+        assert_eq!(request(Version::Http11, &[(CL, "9223372036854775807")]), Ok(Framing::Length(i64::MAX as u64)));
+        assert_eq!(request(Version::Http11, &[(TE, "chunked")]), Ok(Framing::Chunked));
+        assert_eq!(request(Version::Http11, &[("transfer-encoding", "Chunked")]), Ok(Framing::Chunked));
+    }
+
+    #[test]
+    fn a_length_is_plain_decimal() {
+        for value in [
+            "",
+            "+5",
+            "-0",
+            "-1",
+            "0x5",
+            "0o5",
+            "1_0",
+            "1 0",
+            "5,",
+            "5;",
+            "5.0",
+            "1e1",
+            "abc",
+            "00",
+            "005",
+            "9223372036854775808",
+            "99999999999999999999",
+            "\u{665}",
+        ] {
+            assert_eq!(request(Version::Http11, &[(CL, value)]).map_err(|error| error.status()), Err(400), "{value}");
+        }
+    }
+
+    #[test]
+    fn ambiguous_framing_is_refused() {
+        for lines in [
+            &[(CL, "5"), (CL, "6")][..],
+            &[(CL, "5"), ("content-length", "5")],
+            &[(CL, "5, 5")],
+            &[(CL, "5"), (TE, "chunked")],
+            &[(TE, "chunked"), (CL, "5")],
+            &[(TE, "identity"), (CL, "5")],
+            &[(TE, ""), (CL, "5")],
+            &[(TE, "")],
+            &[(TE, ",")],
+            &[(TE, ", chunked")],
+            &[(TE, "chunked,")],
+            &[(TE, "chunked, chunked")],
+            &[(TE, "chunked, gzip")],
+            &[(TE, "chunked;q=1")],
+            &[(TE, "chunked x")],
+            &[(TE, "chunked"), (TE, "chunked")],
+            &[(TE, "gzip"), (TE, "chunked")],
+            &[("Content_Length", "5")],
+            &[("transfer_encoding", "chunked")],
+        ] {
+            assert_eq!(request(Version::Http11, lines).map_err(|error| error.status()), Err(400), "{lines:?}");
+        }
+        assert_eq!(request(Version::Http10, &[(TE, "chunked")]), Err(HeadError::TransferEncoding));
+    }
+
+    #[test]
+    fn other_codings_are_not_offered() {
+        for value in ["gzip", "gzip, chunked", "identity", "xchunked", "\"chunked\"", "deflate;q=1"] {
+            assert_eq!(request(Version::Http11, &[(TE, value)]).map_err(|error| error.status()), Err(501), "{value}");
+        }
+    }
+
+    #[test]
+    fn responses_without_a_body_have_none_whatever_their_fields_say() {
+        for status in [100, 103, 204, 304] {
+            assert_eq!(response(status, &[(CL, "5")]), Ok(Framing::Empty));
+        }
+        let mut head = Response::new();
+        head.start(Version::Http11, 200, b"");
+        head.fields_mut().push(b"Content-Length", b"5");
+        assert_eq!(response_framing(&head, b"HEAD"), Ok(Framing::Empty));
+        assert_eq!(response_framing(&head, b"head"), Ok(Framing::Length(5)));
+    }
+
+    #[test]
+    fn responses_end_by_length_chunks_or_close() {
+        assert_eq!(response(200, &[]), Ok(Framing::Close));
+        assert_eq!(response(500, &[(CL, "0005")]), Ok(Framing::Length(5)));
+        assert_eq!(response(200, &[(TE, "chunked")]), Ok(Framing::Chunked));
+        for lines in [
+            &[(CL, "5"), (TE, "chunked")][..],
+            &[(CL, "5"), (CL, "6")],
+            &[(CL, "5,6")],
+            &[(TE, "gzip")],
+            &[(TE, "chunked, chunked")],
+            &[(CL, "+5")],
+        ] {
+            assert!(response(200, lines).is_err(), "{lines:?}");
+        }
+    }
+}

@@ -25,6 +25,7 @@ mod framing;
 mod request;
 mod response;
 mod search;
+pub(super) mod server;
 mod target;
 mod trailer;
 mod wire;

@@ -74,3 +74,86 @@ fn merge_equal_lengths(head: &mut Response) {
         head.fields_mut().retain(|field| field.known != Name::ContentLength || !std::mem::replace(&mut seen, true));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &[u8]) -> Result<(u16, Vec<u8>), HeadError> {
+        let mut head = Response::new();
+        let length = parse_response(text, &HeadLimits::default(), &mut head)?.expect("whole");
+        assert_eq!(length, text.len());
+        Ok((head.status, head.reason().to_vec()))
+    }
+
+    fn with_line(line: &[u8]) -> Result<(u16, Vec<u8>), HeadError> {
+        parse(&[line, b"\r\nContent-Length: 0\r\n\r\n"].concat())
+    }
+
+    #[test]
+    fn reason_phrases_are_kept_as_they_came() {
+        for reason in [&b"OK"[..], b"", b" ", b"Not  Found\t", b"Gr\xFC\xDFe", "Größe".as_bytes(), &[b'x'; 9000]] {
+            let line = [b"HTTP/1.1 500 ", reason].concat();
+            assert_eq!(with_line(&line), Ok((500, reason.to_vec())));
+        }
+        assert_eq!(with_line(b"HTTP/1.1 200"), Ok((200, Vec::new())));
+        assert_eq!(with_line(b"HTTP/1.0 999 x"), Ok((999, b"x".to_vec())));
+    }
+
+    #[test]
+    fn what_could_split_a_response_is_refused() {
+        for byte in (0..=255u8).filter(|byte| *byte != b'\t' && (*byte < b' ' || *byte == 0x7F)) {
+            assert!(with_line(&[b"HTTP/1.1 500 a", &[byte][..], b"b"].concat()).is_err(), "{byte:#x}");
+            let in_field = [b"HTTP/1.1 500 a\r\nA: b", &[byte][..], b"c\r\n\r\n"].concat();
+            assert!(parse(&in_field).is_err(), "{byte:#x}");
+        }
+        for head in [
+            "HTTP/1.1 200 OK\nA: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA\r\n\r\n",
+        ] {
+            assert!(parse(head.as_bytes()).is_err(), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_line_begins_with_version_and_three_digits() {
+        for line in [
+            "HTTP/1.1 20 OK",
+            "HTTP/1.1 2000 OK",
+            "HTTP/1.1 099 OK",
+            "HTTP/1.1 2x0 OK",
+            "HTTP/1.1  200 OK",
+            "HTTP/1.1 200OK",
+            "HTTP/1.1",
+            "HTTP/1.1 +20",
+            "HTTP/1.2 200 OK",
+            "HTTP/2 200 OK",
+            "ICY 200 OK",
+            "http/1.1 200 OK",
+            "HTTP/1.1\t200 OK",
+            "<html>",
+        ] {
+            assert!(with_line(line.as_bytes()).is_err(), "{line}");
+        }
+        assert_eq!(with_line(b"HTTP/1.1 101 Switching Protocols"), Err(HeadError::Switching));
+    }
+
+    #[test]
+    fn garbage_is_refused_at_its_first_byte() {
+        assert_eq!(parse_response(b"S", &HeadLimits::default(), &mut Response::new()), Err(HeadError::StatusLine));
+        assert_eq!(parse_response(b"HTT", &HeadLimits::default(), &mut Response::new()), Ok(None));
+    }
+
+    #[test]
+    fn equal_lengths_are_kept_once() {
+        let mut head = Response::new();
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nA: b\r\ncontent-length: 3\r\n\r\n";
+        parse_response(text, &HeadLimits::default(), &mut head).expect("valid");
+        assert_eq!(head.fields().len(), 2);
+        let text = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n";
+        parse_response(text, &HeadLimits::default(), &mut head).expect("valid");
+        assert_eq!(head.fields().len(), 2);
+    }
+}

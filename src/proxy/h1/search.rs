@@ -9,6 +9,9 @@ use crate::head::{Request, Response};
 /// Empty lines tolerated before a request line (RFC 9112 §2.2: at least one; some clients end a body with one too many).
 const EMPTY_LINES_MAX: usize = 4;
 
+/// How a status line begins. What does not is refused at once: it may never end with a line.
+const STATUS_LINE_BEGIN: &[u8] = b"HTTP/1.";
+
 /// Longest method. The longest registered one has 17 letters.
 pub(super) const METHOD_BYTES_MAX: usize = 64;
 
@@ -101,7 +104,13 @@ impl HeadSearch {
 
     /// The end of the head, once it is there.
     fn find(&mut self, buf: &[u8], limits: &HeadLimits, kind: Kind) -> Result<Option<usize>, HeadError> {
-        if self.scanned <= self.skipped && !self.begin(buf, kind)? {
+        if kind == Kind::Response && self.scanned < STATUS_LINE_BEGIN.len() {
+            let length = buf.len().min(STATUS_LINE_BEGIN.len());
+            if buf[..length] != STATUS_LINE_BEGIN[..length] {
+                return Err(HeadError::StatusLine);
+            }
+        }
+        if kind == Kind::Request && self.scanned <= self.skipped && !self.begin(buf)? {
             return Ok(None);
         }
         let first_line_max = match kind {
@@ -135,26 +144,21 @@ impl HeadSearch {
         Ok(None)
     }
 
-    /// Skips empty lines and looks at the first bytes. `false`: there is nothing yet.
-    fn begin(&mut self, buf: &[u8], kind: Kind) -> Result<bool, HeadError> {
-        if kind == Kind::Request {
-            while buf.get(self.skipped..self.skipped + 2) == Some(b"\r\n") {
-                self.skipped += 2;
-                if self.skipped > 2 * EMPTY_LINES_MAX {
-                    return Err(HeadError::RequestLine);
-                }
+    /// Skips empty lines before a request and looks at its first byte. `false`: there is none yet.
+    fn begin(&mut self, buf: &[u8]) -> Result<bool, HeadError> {
+        while buf.get(self.skipped..self.skipped + 2) == Some(b"\r\n") {
+            self.skipped += 2;
+            if self.skipped > 2 * EMPTY_LINES_MAX {
+                return Err(HeadError::RequestLine);
             }
         }
         self.line = self.skipped;
         self.scanned = self.skipped;
-        let rest = &buf[self.skipped.min(buf.len())..];
-        match (kind, rest) {
-            (_, []) => Ok(false),
-            (Kind::Request, [b'\r']) => Ok(false),
-            (Kind::Request, [b'\n', ..]) => Err(HeadError::BareLf),
-            (Kind::Request, [first, ..]) if !is_token(*first) => Err(HeadError::RequestLine),
-            (Kind::Response, rest) if !rest.starts_with(&b"HTTP/1."[..rest.len().min(7)]) => Err(HeadError::StatusLine),
-            _ => Ok(true),
+        match buf.get(self.skipped..).unwrap_or_default() {
+            [] | [b'\r'] => Ok(false),
+            [b'\n', ..] => Err(HeadError::BareLf),
+            [first, ..] if is_token(*first) => Ok(true),
+            _ => Err(HeadError::RequestLine),
         }
     }
 

@@ -1,0 +1,142 @@
+//! `castile run`: the gateway itself.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, Config, Problem};
+use crate::gateway::{Gateway, Snapshot};
+use crate::proxy::Server;
+use crate::telemetry::init_events;
+
+/// What to run.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "config.yaml")]
+    pub config: PathBuf,
+}
+
+/// Exit code where the gateway cannot start.
+const FAILED: u8 = 1;
+/// How often expired conversations are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How many conversations one sweep looks at before others get a turn.
+const SWEEP_STEP: usize = 10_000;
+
+/// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration anew, SIGUSR1 opens the access log anew.
+pub fn run(args: &Args) -> ExitCode {
+    init_events();
+    let loaded = match Config::load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            tell(&problems);
+            return ExitCode::from(FAILED);
+        }
+    };
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let started = start(loaded.config);
+    let (gateway, server) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            tracing::error!("{error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the control plane");
+            return ExitCode::from(FAILED);
+        }
+    };
+    match runtime.block_on(control(&gateway, server, args)) {
+        Ok(server) => {
+            let limit = gateway.snapshot().config.shutdown.limit;
+            tracing::info!(?limit, "stopping: requests under way are finished");
+            server.stop(limit);
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!(%error, "the control plane failed");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// A gateway with its workers.
+///
+/// # Errors
+/// The configuration cannot be compiled, or an address cannot be listened on.
+pub fn start(config: Config) -> Result<(Arc<Gateway>, Server), Box<dyn std::error::Error>> {
+    let gateway = Gateway::new(config)?;
+    let server = Server::start(Arc::clone(&gateway))?;
+    let snapshot = gateway.snapshot();
+    for listener in &snapshot.listeners {
+        let address = server.address(listener.config.address).unwrap_or(listener.config.address);
+        let tls = listener.tls.is_some();
+        tracing::info!(listener = listener.config.name, %address, tls, "listening");
+    }
+    Ok((gateway, server))
+}
+
+/// Heeds signals until one says stop.
+async fn control(gateway: &Arc<Gateway>, mut server: Server, args: &Args) -> Result<Server, std::io::Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut reopen = signal(SignalKind::user_defined1())?;
+    let mut sweep = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(server),
+            _ = interrupt.recv() => return Ok(server),
+            _ = hangup.recv() => reload(gateway, &mut server, args),
+            _ = reopen.recv() => gateway.access_log.reopen(),
+            _ = sweep.tick() => {
+                while gateway.affinity.sweep(gateway.now(), SWEEP_STEP) >= SWEEP_STEP {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+}
+
+/// Takes over the changed file, or says why not and changes nothing.
+fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args) {
+    let loaded = match Config::load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            tell(&problems);
+            tracing::error!(problems = problems.len(), "reload refused: nothing has changed");
+            return;
+        }
+    };
+    let old = gateway.snapshot();
+    let restart = config::needs_restart(&old.config, &loaded.config);
+    if !restart.is_empty() {
+        for what in &restart {
+            tracing::error!("reload refused: {}: {}", what.key, what.reason);
+        }
+        return;
+    }
+    let adopted = Snapshot::compile(loaded.config, &gateway.registry)
+        .map_err(|error| error.to_string())
+        .and_then(|snapshot| server.adopt(Arc::new(snapshot)).map_err(|error| error.to_string()));
+    match adopted {
+        Ok(()) => tracing::info!("configuration taken over"),
+        Err(error) => tracing::error!("reload refused: {error}"),
+    }
+}
+
+fn tell(problems: &[Problem]) {
+    for problem in problems {
+        tracing::error!("{problem}");
+    }
+}

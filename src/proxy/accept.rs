@@ -1,0 +1,194 @@
+//! Accepting: from a listening socket to a connection that speaks HTTP.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::spawn_local;
+use tokio_rustls::TlsAcceptor;
+
+use super::buffer::Buffer;
+use super::connection::{Connection, OwnConnections};
+use super::early::Early;
+use super::server::Command;
+use super::stream::Stream;
+use super::worker::{Load, Worker};
+use super::{client_cert, h1, h2, proxy_protocol};
+use crate::gateway::ListenerSetup;
+
+/// After a failure to accept (no descriptors left, mostly) the worker waits this long before it tries again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// A worker hands a new connection on when it has this many more than the least busy one. Few clients with much traffic
+/// each are the rule here, so that one connection too many on a worker is already a quarter of its load.
+const LOAD_DIFFERENCE: usize = 2;
+
+/// Accepts connections of one listening socket until `stop` says so.
+pub async fn accept(
+    worker: Rc<Worker>,
+    listener: TcpListener,
+    configured: SocketAddr,
+    others: Rc<[UnboundedSender<Command>]>,
+    mut stop: tokio::sync::oneshot::Receiver<()>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = &mut stop => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => take(&worker, stream, peer, configured, &others),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // What waits in the socket's queue would be reset when it closes.
+    while let Some(Ok((stream, peer))) = accept_now(&listener).await {
+        take(&worker, stream, peer, configured, &others);
+    }
+}
+
+async fn accept_now(listener: &TcpListener) -> Option<std::io::Result<(TcpStream, SocketAddr)>> {
+    poll_fn(|cx| match listener.poll_accept(cx) {
+        Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Serves a new connection here, or hands it to a worker with far fewer.
+fn take(
+    worker: &Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    configured: SocketAddr,
+    others: &[UnboundedSender<Command>],
+) {
+    let (least, count) = worker.loads.least();
+    if least != worker.index && worker.loads.of(worker.index) >= count + LOAD_DIFFERENCE {
+        // Counted there at once, so that the next one does not go there as well.
+        let load = worker.loads.enter(least);
+        match stream.into_std() {
+            Ok(stream) => {
+                let command = Command::Adopt { stream, peer, configured, load };
+                if let Err(error) = others[least].send(command) {
+                    tracing::debug!(%error, "a worker that has stopped takes no connections");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "a connection is lost on its way to another worker"),
+        }
+        return;
+    }
+    let load = worker.loads.enter(worker.index);
+    begin(worker, stream, peer, configured, load);
+}
+
+/// Serves a connection on this worker.
+pub fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, configured: SocketAddr, load: Load) {
+    let snapshot = worker.gateway.snapshot();
+    let Some(listener) = snapshot.listeners.iter().find(|setup| setup.config.address == configured).cloned() else {
+        return;
+    };
+    let worker = Rc::clone(worker);
+    spawn_local(async move {
+        let _load = load;
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection has gone before it was served");
+            return;
+        }
+        serve(&worker, listener, stream, peer).await;
+    });
+}
+
+async fn serve(worker: &Rc<Worker>, listener: ListenerSetup, mut stream: TcpStream, mut peer: SocketAddr) {
+    let limit = listener.config.timeouts.header;
+    let mut input = Buffer::default();
+    if listener.config.proxy_protocol {
+        match tokio::time::timeout(limit, proxy_header(worker, &mut stream, &mut input)).await {
+            Ok(Some(header)) => peer = header.addresses.map_or(peer, |addresses| addresses.source),
+            Ok(None) => {
+                tracing::debug!(%peer, listener = listener.config.name, "connection without a PROXY header refused");
+                return;
+            }
+            Err(_) => return,
+        }
+    }
+    let mut connection = Connection {
+        peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+        number: worker.connection_number(),
+        is_tls: listener.tls.is_some(),
+        client_cert: None,
+        own: RefCell::new(OwnConnections::default()),
+        listener,
+    };
+    let Some(tls) = connection.listener.tls.clone() else {
+        return serve_http(worker, connection, Stream::Plain(stream), input, None).await;
+    };
+    // What came behind a PROXY header belongs to the handshake.
+    let early = Early::new(stream, input);
+    let handshake = TlsAcceptor::from(tls).accept(early);
+    match tokio::time::timeout(limit, handshake).await {
+        Ok(Ok(stream)) => {
+            let session = stream.get_ref().1;
+            let is_h2 = session.alpn_protocol() == Some(b"h2");
+            let forward = connection.listener.config.tls.as_ref().and_then(|tls| tls.forward_client_cert.as_ref());
+            if let (Some(forward), Some([certificate, ..])) = (forward, session.peer_certificates()) {
+                connection.client_cert = Some(client_cert::header_value(certificate, forward.format));
+            }
+            let stream = Stream::ServerTls(Box::new(stream));
+            serve_http(worker, connection, stream, Buffer::default(), Some(is_h2)).await;
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, listener = connection.listener.config.name, "TLS handshake failed");
+        }
+        Err(_) => tracing::debug!(%peer, listener = connection.listener.config.name, "TLS handshake took too long"),
+    }
+}
+
+/// Speaks what ALPN decided, or what the first bytes say.
+async fn serve_http(
+    worker: &Rc<Worker>,
+    connection: Connection,
+    mut stream: Stream,
+    mut input: Buffer,
+    is_h2: Option<bool>,
+) {
+    let is_h2 = match is_h2 {
+        Some(is_h2) => is_h2,
+        None => match h2::begins_with_preface(worker, &connection, &mut stream, &mut input).await {
+            Some(is_h2) => is_h2,
+            None => return,
+        },
+    };
+    if is_h2 {
+        h2::serve(worker, connection, stream, input).await;
+    } else {
+        h1::server::serve(worker, &connection, stream, input).await;
+    }
+}
+
+async fn proxy_header(
+    worker: &Worker,
+    stream: &mut TcpStream,
+    input: &mut Buffer,
+) -> Option<proxy_protocol::ProxyHeader> {
+    use tokio::io::AsyncReadExt;
+    loop {
+        match proxy_protocol::parse(input.filled()) {
+            Ok(Some((length, header))) => {
+                input.consume(length);
+                return Some(header);
+            }
+            Ok(None) => {}
+            Err(_) => return None,
+        }
+        let count = stream.read(input.room(&worker.buffers)).await.ok().filter(|count| *count > 0)?;
+        input.filled_by(count);
+    }
+}

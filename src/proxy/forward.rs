@@ -1,0 +1,391 @@
+//! Passing an exchange through: the request to the node, its answer to the client, learning on the way.
+//!
+//! Both directions run in one task, as one future: no lock, no queue between them. A piece of the answer goes out only
+//! after what it teaches was bound.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::client::Client;
+use super::deadline::Deadline;
+use super::forwarding;
+use super::h1::{BodyDecoder, BodyError, Fill, Framing, HeadLimits, response_framing};
+use super::intake::Message;
+use super::learn::Lesson;
+use super::pool::NodeConnection;
+use super::worker::Worker;
+use crate::config::model::Timeouts;
+use crate::head::{Fields, Response, Version, connection};
+use crate::session::RequestView;
+
+/// How passing an exchange through ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The answer went out whole.
+    Answered,
+    /// The client went away, or its request broke off.
+    Client(ClientEnd),
+    /// The node failed before its answer was whole.
+    Node(NodeEnd),
+}
+
+/// What the client did.
+#[derive(Debug)]
+pub enum ClientEnd {
+    /// It closed, or its connection failed.
+    Gone,
+    /// It sent or took nothing for too long.
+    Stalled,
+    /// The framing of its body is broken.
+    Broken(BodyError),
+}
+
+/// What the node did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeEnd {
+    /// It closed, reset, or answered what is no HTTP: why.
+    Failed(String),
+    /// It did not answer, or stopped in the middle, for too long.
+    TimedOut,
+}
+
+/// What is told of an exchange besides how it ended.
+#[derive(Debug, Default)]
+pub struct Passed {
+    /// Request body bytes passed on.
+    pub bytes_in: u64,
+    /// Response body bytes passed on.
+    pub bytes_out: u64,
+    /// When the first byte of the answer's head came.
+    pub answered_at: Option<Instant>,
+    /// Whether the answer was whole when the client had gone.
+    pub node_is_done: bool,
+    /// Whether the node connection can carry another request, and how long the node keeps it.
+    pub reusable: Option<Option<Duration>>,
+}
+
+/// One exchange on its way.
+pub struct Forward<'a, 'l, C: Client> {
+    /// The worker.
+    pub worker: &'a Worker,
+    /// The client.
+    pub client: &'a mut C,
+    /// The node. Its request head waits in the wire.
+    pub node: &'a mut NodeConnection,
+    /// The request, as received.
+    pub request: RequestHeadParts<'a>,
+    /// The message of the request, as far as it was read.
+    pub message: &'a mut Message,
+    /// Where the node's head goes, as received.
+    pub head: &'a mut Response,
+    /// Where the head for the client is made.
+    pub out: &'a mut Response,
+    /// What changes in heads.
+    pub policy: &'a forwarding::Policy,
+    /// What is learnt from the answer.
+    pub lesson: &'a mut Lesson<'l>,
+    /// Limits.
+    pub timeouts: &'a Timeouts,
+    /// The connection's timer.
+    pub deadline: &'a mut Deadline,
+    /// What has passed.
+    pub passed: Passed,
+}
+
+/// The parts of a request that do not change while it is passed on; with the facts read meanwhile it is a view.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestHeadParts<'a> {
+    /// Its head.
+    pub head: &'a crate::head::Request,
+    /// The operation its head gives.
+    pub http_action: Option<&'a str>,
+    /// The client.
+    pub client_ip: std::net::IpAddr,
+    /// The connection's number.
+    pub connection: u64,
+}
+
+impl<'a> RequestHeadParts<'a> {
+    /// The request as rules see it.
+    pub fn view<'b>(&self, message: &'b Message) -> RequestView<'b>
+    where
+        'a: 'b,
+    {
+        RequestView {
+            head: self.head,
+            facts: message.reader.as_ref().map(crate::soap::Reader::facts),
+            http_action: self.http_action,
+            client_ip: self.client_ip,
+            connection: self.connection,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Up {
+    /// The request is on its way.
+    Sending,
+    /// It is out.
+    Sent,
+    /// The node takes no more of it; an answer may still come.
+    Refused,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Down {
+    /// No final head yet.
+    Awaiting,
+    /// The body passes.
+    Body,
+}
+
+/// What the exchange waits for, which says how long and who is to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    ClientSends,
+    ClientTakes,
+    NodeTakes,
+    NodeAnswers,
+    NodeSends,
+}
+
+impl<C: Client> Forward<'_, '_, C> {
+    /// Passes everything through.
+    pub async fn run(&mut self) -> Ended {
+        let mut up = Up::Sending;
+        let mut down = Down::Awaiting;
+        let mut timed: Option<Waiting> = None;
+        let mut scanned = 0;
+        poll_fn(|cx| {
+            let mut moved = false;
+            let mut waiting = Waiting::NodeAnswers;
+            if up == Up::Sending {
+                match self.send_request(cx, &mut up, &mut moved) {
+                    Ok(wait) => waiting = wait.unwrap_or(waiting),
+                    Err(ended) => return Poll::Ready(ended),
+                }
+            }
+            match self.pass_answer(cx, &mut down, &mut scanned, &mut moved) {
+                Ok(None) => return Poll::Ready(self.end(up)),
+                Ok(Some(wait)) if up != Up::Sending || wait == Waiting::ClientTakes => waiting = wait,
+                Ok(Some(_)) => {}
+                Err(ended) => return Poll::Ready(ended),
+            }
+            if moved || timed != Some(waiting) {
+                timed = Some(waiting);
+                self.deadline.set(match waiting {
+                    Waiting::NodeAnswers => self.timeouts.response,
+                    _ => self.timeouts.stall,
+                });
+            }
+            if self.deadline.poll(cx).is_ready() {
+                return Poll::Ready(match waiting {
+                    Waiting::ClientSends | Waiting::ClientTakes => Ended::Client(ClientEnd::Stalled),
+                    Waiting::NodeTakes | Waiting::NodeAnswers | Waiting::NodeSends => Ended::Node(NodeEnd::TimedOut),
+                });
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Sends what there is of the request; what it waits for then, or nothing once it is out.
+    fn send_request(&mut self, cx: &mut Context<'_>, up: &mut Up, moved: &mut bool) -> Result<Option<Waiting>, Ended> {
+        loop {
+            let whole = self.client.body_is_whole();
+            self.message.scan(self.client.body(), whole);
+            if !self.client.body().is_empty() || whole {
+                let trailers = if whole { self.request_trailers() } else { None };
+                match self.node.wire.poll_send(cx, self.client.body(), whole, trailers.as_ref()) {
+                    Poll::Ready(Ok(count)) => {
+                        *moved = true;
+                        self.passed.bytes_in += count as u64;
+                        self.client.consume_body(count);
+                        self.message.scanned -= count;
+                        if whole && self.client.body().is_empty() && self.node.wire.is_sent() {
+                            *up = Up::Sent;
+                            return Ok(None);
+                        }
+                    }
+                    Poll::Ready(Err(_)) => {
+                        // It may have answered before it closed.
+                        *up = Up::Refused;
+                        return Ok(None);
+                    }
+                    Poll::Pending => return Ok(Some(Waiting::NodeTakes)),
+                }
+                continue;
+            }
+            match self.client.poll_body(cx) {
+                Poll::Ready(Fill::More) => *moved = true,
+                Poll::Ready(Fill::Truncated | Fill::Failed(_)) => return Err(Ended::Client(ClientEnd::Gone)),
+                Poll::Ready(Fill::Broken(error)) => return Err(Ended::Client(ClientEnd::Broken(error))),
+                Poll::Pending => {
+                    // The head need not wait for a body that is not here.
+                    if self.node.wire.has_output() {
+                        match self.node.wire.poll_flush(cx) {
+                            Poll::Ready(Ok(())) => {}
+                            Poll::Ready(Err(_)) => {
+                                *up = Up::Refused;
+                                return Ok(None);
+                            }
+                            Poll::Pending => return Ok(Some(Waiting::NodeTakes)),
+                        }
+                    }
+                    return Ok(Some(Waiting::ClientSends));
+                }
+            }
+        }
+    }
+
+    fn request_trailers(&self) -> Option<Fields> {
+        let mut trailers = self.client.trailers().filter(|fields| !fields.is_empty())?.clone();
+        forwarding::trailers(&mut trailers, self.policy);
+        Some(trailers)
+    }
+
+    /// Passes what there is of the answer; what it waits for then, or `None` once it has gone out whole.
+    fn pass_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        down: &mut Down,
+        scanned: &mut usize,
+        moved: &mut bool,
+    ) -> Result<Option<Waiting>, Ended> {
+        loop {
+            if *down == Down::Awaiting {
+                match self.await_head(cx)? {
+                    Some(()) => {
+                        *down = Down::Body;
+                        *moved = true;
+                    }
+                    None => return Ok(Some(Waiting::NodeAnswers)),
+                }
+            }
+            let whole = self.node.wire.body_is_whole();
+            let body = self.node.wire.body();
+            if body.len() > *scanned || whole {
+                self.lesson.message(self.request.view(self.message), self.head, &body[*scanned..], whole);
+                *scanned = body.len();
+            }
+            if !body.is_empty() || whole {
+                let trailers = self.node.wire.trailers().filter(|fields| whole && !fields.is_empty());
+                match self.client.poll_send(cx, body, whole, trailers) {
+                    Poll::Ready(Ok(count)) => {
+                        *moved = true;
+                        self.passed.bytes_out += count as u64;
+                        self.node.wire.consume_body(count);
+                        *scanned -= count;
+                        if whole && self.node.wire.body().is_empty() && self.client.is_sent() {
+                            return Ok(None);
+                        }
+                    }
+                    Poll::Ready(Err(_)) => {
+                        self.passed.node_is_done = whole;
+                        return Err(Ended::Client(ClientEnd::Gone));
+                    }
+                    Poll::Pending => return Ok(Some(Waiting::ClientTakes)),
+                }
+                continue;
+            }
+            self.node.wire.input.widen(&self.worker.buffers);
+            match self.node.wire.poll_body(cx, &self.worker.buffers) {
+                Poll::Ready(Fill::More) => *moved = true,
+                Poll::Ready(Fill::Truncated) => return Err(failed("it closed in the middle of its answer")),
+                Poll::Ready(Fill::Failed(error)) => return Err(failed(error)),
+                Poll::Ready(Fill::Broken(error)) => return Err(failed(error)),
+                Poll::Pending => {
+                    return match self.client.poll_flush(cx) {
+                        Poll::Ready(Err(_)) => Err(Ended::Client(ClientEnd::Gone)),
+                        Poll::Ready(Ok(())) => Ok(Some(Waiting::NodeSends)),
+                        Poll::Pending => Ok(Some(Waiting::ClientTakes)),
+                    };
+                }
+            }
+        }
+    }
+
+    /// Reads heads until the final one: `None` while it has not come.
+    fn await_head(&mut self, cx: &mut Context<'_>) -> Result<Option<()>, Ended> {
+        loop {
+            let limits = HeadLimits::default();
+            let found = match self.node.wire.input.is_empty() {
+                true => None,
+                false => {
+                    self.node.search.response(self.node.wire.input.filled(), &limits, self.head).map_err(failed)?
+                }
+            };
+            let Some(length) = found else {
+                match self.node.wire.stream.poll_fill(cx, &mut self.node.wire.input, &self.worker.buffers) {
+                    Poll::Ready(Ok(0)) if self.node.wire.input.is_empty() => {
+                        return Err(failed("it closed without an answer"));
+                    }
+                    Poll::Ready(Ok(0)) => return Err(failed("it closed in the middle of a head")),
+                    Poll::Ready(Ok(_)) => continue,
+                    Poll::Ready(Err(error)) => return Err(failed(error)),
+                    Poll::Pending => {
+                        // Interim heads do not wait for the final one.
+                        let _ = self.client.poll_flush(cx);
+                        return Ok(None);
+                    }
+                }
+            };
+            self.passed.answered_at.get_or_insert_with(Instant::now);
+            self.node.wire.input.consume(length);
+            if self.head.is_interim() {
+                if self.head.status == 101 {
+                    return Err(failed("it switched protocols unasked"));
+                }
+                if !(self.head.status == 100 && self.message.continued) {
+                    self.out.clone_from(self.head);
+                    forwarding::response(self.out, self.policy);
+                    self.client.interim(self.out);
+                }
+                continue;
+            }
+            self.begin_answer()?;
+            return Ok(Some(()));
+        }
+    }
+
+    /// The final head is here: learns from it and hands it to the client.
+    fn begin_answer(&mut self) -> Result<(), Ended> {
+        let framing = response_framing(self.head, self.request.head.method()).map_err(failed)?;
+        let keeps = framing != Framing::Close && connection::keep_alive(self.head.version, self.head.fields());
+        self.passed.reusable =
+            keeps.then(|| connection::keep_alive_timeout(self.head.fields()).map(Duration::from_secs));
+        self.node.wire.begin_body(BodyDecoder::for_response(framing)).map_err(failed)?;
+        self.lesson.head(self.request.view(self.message), self.head, framing != Framing::Empty);
+        self.out.clone_from(self.head);
+        forwarding::response(self.out, self.policy);
+        self.client.begin(self.out, framing);
+        Ok(())
+    }
+
+    /// The answer is out: what of the connections can be used again.
+    fn end(&mut self, up: Up) -> Ended {
+        self.passed.node_is_done = true;
+        if up != Up::Sent {
+            // The node answered without the whole request: neither side is where a next request could begin.
+            self.passed.reusable = None;
+            self.client.close();
+        }
+        Ended::Answered
+    }
+}
+
+fn failed(why: impl ToString) -> Ended {
+    Ended::Node(NodeEnd::Failed(why.to_string()))
+}
+
+/// The version a client's log line names.
+pub fn version_text(version: Version) -> &'static str {
+    match version {
+        Version::Http10 => "1.0",
+        Version::Http11 => "1.1",
+        Version::Http2 => "2",
+    }
+}

@@ -1,0 +1,544 @@
+//! One request, from its head to the end of its answer: the steps of DESIGN in their order. This function alone calls
+//! them; no step calls another.
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::client::Client;
+use super::connection::Connection;
+use super::deadline::Deadline;
+use super::forward::{ClientEnd, Ended, Forward, NodeEnd, Passed, RequestHeadParts};
+use super::forwarding;
+use super::h1::{Framing, write_request_head};
+use super::intake::{self, Budget, Message};
+use super::learn::{Lesson, VisitStory};
+use super::log::Told;
+use super::pool::{ConnectError, NodeConnection};
+use super::reply::{self, Failure};
+use super::worker::Worker;
+use crate::affinity::{Ask, Code, End, Outcome, Refusal, Visit};
+use crate::config::model::{Balance, HostHeader};
+use crate::gateway::{Route, RouteMatch, Snapshot, Upstream};
+use crate::head::{Name, Request, Response, Version};
+use crate::session::spec::Connection as Sharing;
+use crate::session::{Keyer, RequestKeys, RequestView};
+use crate::soap::{self, Content, Reader, State, Stop, Wanted};
+use crate::upstream::NodeId;
+
+/// Between two tries to reach the node of a conversation.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Buffers that one connection uses for one exchange after another.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    onward: Request,
+    node_head: Response,
+    client_head: Response,
+    keys: RequestKeys,
+    deadline: Deadline,
+}
+
+/// Serves one request. Whatever happens, the client gets an answer, or sees its connection break.
+pub async fn handle<C: Client>(
+    worker: &Worker,
+    connection: &Connection,
+    request: &Request,
+    framing: Framing,
+    scratch: &mut Scratch,
+    client: &mut C,
+) {
+    let snapshot = worker.gateway.snapshot();
+    let mut told = Told::new(worker, connection, request);
+    let result = serve(worker, connection, &snapshot, request, framing, scratch, client, &mut told).await;
+    if let Err(failure) = result {
+        answer(&snapshot, request, &failure, scratch, client, &mut told).await;
+    }
+    told.log(worker, connection, &snapshot, request);
+}
+
+/// The steps. An error is answered by the caller, where an answer is still possible.
+#[allow(clippy::too_many_arguments)]
+async fn serve<C: Client>(
+    worker: &Worker,
+    connection: &Connection,
+    snapshot: &Snapshot,
+    request: &Request,
+    framing: Framing,
+    scratch: &mut Scratch,
+    client: &mut C,
+    told: &mut Told,
+) -> Result<(), Failure> {
+    let fields = request.fields();
+    let http_action = soap::operation::http_action(fields.known(Name::ContentType), fields.known(Name::SoapAction));
+    let parts = RequestHeadParts {
+        head: request,
+        http_action: http_action.as_deref(),
+        client_ip: told.client,
+        connection: connection.number,
+    };
+    let expects_continue = request.version != Version::Http10 && fields.known(Name::Expect).is_some();
+
+    // Route. Where operations are asked for and the head gives none, the message is read for it first.
+    let mut continued = false;
+    let route = match snapshot.routes.find(request, parts.http_action, None, false) {
+        RouteMatch::Found(route) => route,
+        RouteMatch::None => return Err(Failure::NoRoute),
+        RouteMatch::NeedsMessage => {
+            let mut message = Message::new(Some(operation_reader(snapshot, request)));
+            let find = |message: &Message, done| {
+                let facts = message.reader.as_ref().map(Reader::facts);
+                snapshot.routes.find(request, parts.http_action, facts, done)
+            };
+            let budget = budget(snapshot, crate::config::model::Timeouts::default().stall);
+            let enough = |message: &Message| is_stopped(message) || find(message, false) != RouteMatch::NeedsMessage;
+            intake::read(worker, client, &mut message, expects_continue, budget, &mut scratch.deadline, enough).await?;
+            continued = message.continued;
+            match find(&message, true) {
+                RouteMatch::Found(route) => route,
+                RouteMatch::None | RouteMatch::NeedsMessage => return Err(Failure::NoRoute),
+            }
+        }
+    };
+    told.route = Some(route);
+    let route = snapshot.routes.get(route);
+    let upstream = &*route.upstream;
+    let rules = &upstream.rules;
+    let keyer = Keyer { fingerprinter: &worker.gateway.fingerprinter, group: &upstream.config.affinity_group };
+
+    // Intake.
+    let reads = framing != Framing::Empty && !rules.request_wanted().is_empty();
+    let mut message = Message::new(reads.then(|| reader(rules.request_wanted(), request, snapshot)));
+    message.continued = continued;
+    if reads && rules.places_by_message() {
+        let budget = budget(snapshot, route.timeouts.stall);
+        let enough = |message: &Message| is_enough(worker, upstream, keyer, &parts.view(message), message);
+        intake::read(worker, client, &mut message, expects_continue, budget, &mut scratch.deadline, enough).await?;
+    } else {
+        message.scan(client.body(), client.body_is_whole());
+    }
+    if let Some(State::Stopped(stop)) = message.reader.as_ref().map(Reader::state) {
+        let is_unparsed = matches!(stop, Stop::Unreadable(_) | Stop::NotSoap | Stop::Malformed(_));
+        if *stop == Stop::Dtd || upstream.config.strict && is_unparsed {
+            return Err(Failure::Refused(stop.clone()));
+        }
+    }
+
+    // Match.
+    let view = parts.view(&message);
+    let mut keys = std::mem::take(&mut scratch.keys);
+    rules.match_request(&view, is_unreadable(&message), keyer, &mut keys);
+    if upstream.config.balance == Balance::Hash && keys.hash.is_none() {
+        let address = told.client.to_string();
+        keys.hash = Some(keyer.fingerprinter.fingerprint(keyer.group, "client_ip", b"", address.as_bytes()));
+    }
+    told.http_action = http_action.clone();
+    if let Some(facts) = view.facts {
+        told.soap = facts.version;
+    }
+    told.hide_ids(rules, &view);
+
+    // Place, and reach the node.
+    let placed = reach(worker, connection, route, &keys, request, told).await;
+    let (visit, mut node) = match placed {
+        Ok(placed) => placed,
+        Err(failure) => {
+            scratch.keys = keys;
+            return Err(failure);
+        }
+    };
+
+    // Forward and learn.
+    let policy = forwarding_policy(connection, route);
+    write_head(connection, request, &policy, upstream, visit.node(), framing, message.continued, scratch, &mut node);
+    let now_unix = (told.started_unix_ms / 1000) as i64;
+    let mut lesson = Lesson::new(worker, snapshot, upstream, keyer, visit, now_unix);
+    let forwarded_at = Instant::now();
+    let mut forward = Forward {
+        worker,
+        client,
+        node: &mut node,
+        request: parts,
+        message: &mut message,
+        head: &mut scratch.node_head,
+        out: &mut scratch.client_head,
+        policy: &policy,
+        lesson: &mut lesson,
+        timeouts: &route.timeouts,
+        deadline: &mut scratch.deadline,
+        passed: Passed::default(),
+    };
+    let ended = forward.run().await;
+    let passed = forward.passed;
+    told.bytes_in = passed.bytes_in;
+    told.bytes_out = passed.bytes_out;
+    told.node_us = passed.answered_at.map(|at| (at - forwarded_at).as_micros() as u64);
+
+    // Finish.
+    let is_answered = matches!(ended, Ended::Answered);
+    finish(upstream, parts.view(&message), &keys, lesson, &scratch.node_head, is_answered, worker, told);
+    scratch.keys = keys;
+    if is_answered || passed.node_is_done {
+        keep(worker, connection, upstream, told.node, node, passed.reusable, &scratch.node_head);
+    }
+    match ended {
+        Ended::Answered => {
+            told.status = scratch.client_head.status;
+            Ok(())
+        }
+        Ended::Client(end) => {
+            if client.has_begun() {
+                told.status = scratch.client_head.status;
+            }
+            Err(match end {
+                ClientEnd::Gone => Failure::ClientGone,
+                ClientEnd::Stalled => Failure::ClientTimeout,
+                ClientEnd::Broken(error) => Failure::BadBody(error),
+            })
+        }
+        Ended::Node(end) => {
+            if client.has_begun() {
+                told.status = scratch.client_head.status;
+            }
+            Err(match end {
+                NodeEnd::Failed(why) => Failure::NodeFailed(why),
+                NodeEnd::TimedOut => Failure::NodeTimeout,
+            })
+        }
+    }
+}
+
+/// Sends an answer of our own, or breaks off one that has begun.
+async fn answer<C: Client>(
+    snapshot: &Snapshot,
+    request: &Request,
+    failure: &Failure,
+    scratch: &mut Scratch,
+    client: &mut C,
+    told: &mut Told,
+) {
+    told.failure = Some(failure.name());
+    if client.has_begun() {
+        tracing::debug!(request = %told.request_id(), %failure, "answer broken off");
+        client.abort();
+        return;
+    }
+    let soap = told.soap.or_else(|| reply::soap_version(request, None));
+    let body = reply::write(failure, soap, snapshot.config.faults.status, told.request_id(), &mut scratch.client_head);
+    told.status = scratch.client_head.status;
+    let framing = Framing::Length(body.len() as u64);
+    let is_head = request.method() == b"HEAD";
+    if !client.body_is_whole() || !client.body().is_empty() {
+        client.close();
+    }
+    client.begin(&mut scratch.client_head, if is_head { Framing::Empty } else { framing });
+    let body = if is_head { Vec::new() } else { body };
+    let deadline = &mut scratch.deadline;
+    deadline.set(Duration::from_secs(10));
+    let mut sent = 0;
+    std::future::poll_fn(|cx| {
+        while sent < body.len() || !client.is_sent() {
+            match client.poll_send(cx, &body[sent..], true, None) {
+                Poll::Ready(Ok(count)) => sent += count,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => {
+                    return deadline.poll(cx).map(|()| client.abort());
+                }
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+    told.bytes_out = body.len() as u64;
+}
+
+/// A reader for what routes ask: the operation.
+fn operation_reader(snapshot: &Snapshot, request: &Request) -> Reader {
+    let mut wanted = Wanted::new();
+    wanted.want_operation();
+    reader(&Arc::new(wanted), request, snapshot)
+}
+
+fn reader(wanted: &Arc<Wanted>, request: &Request, snapshot: &Snapshot) -> Reader {
+    let fields = request.fields();
+    let content = Content {
+        content_type: fields.known(Name::ContentType),
+        content_encoding: fields.known(Name::ContentEncoding),
+    };
+    Reader::new(Arc::clone(wanted), content, snapshot.inspect)
+}
+
+fn budget(snapshot: &Snapshot, stall: Duration) -> Budget {
+    let inspect = &snapshot.config.inspect;
+    Budget { message: inspect.bytes_per_message, total: inspect.bytes_total, stall }
+}
+
+fn is_stopped(message: &Message) -> bool {
+    message.reader.as_ref().is_none_or(|reader| matches!(reader.state(), State::Stopped(_)))
+}
+
+/// Whether an id in the message, if there is one, would have been missed.
+fn is_unreadable(message: &Message) -> bool {
+    match message.reader.as_ref().map(Reader::state) {
+        None => true,
+        Some(State::Stopped(stop)) => *stop != Stop::Decided,
+        Some(_) => false,
+    }
+}
+
+/// Whether nothing that is still to come can change where the request goes.
+fn is_enough(
+    worker: &Worker,
+    upstream: &Upstream,
+    keyer: Keyer<'_>,
+    view: &RequestView<'_>,
+    message: &Message,
+) -> bool {
+    let Some(reader) = &message.reader else { return true };
+    let (header, body_if_known, body) = match reader.state() {
+        State::Stopped(_) => return true,
+        State::Head => (true, true, true),
+        State::Body { awaited, alive } => (*awaited, *alive, true),
+    };
+    let mut keys = RequestKeys::default();
+    upstream.rules.match_request(view, false, keyer, &mut keys);
+    let now = worker.gateway.now();
+    let known = keys.pins.iter().filter(|pin| worker.gateway.affinity.is_known(pin.fingerprint, now));
+    match known.map(|pin| pin.rule).min() {
+        Some(best) => !upstream.rules.may_be_outranked(best, header, body_if_known),
+        None => !upstream.rules.may_be_outranked(u16::MAX, header, body),
+    }
+}
+
+/// Places the request and reaches the node: nothing of it has been written when this returns.
+async fn reach(
+    worker: &Worker,
+    connection: &Connection,
+    route: &Route,
+    keys: &RequestKeys,
+    request: &Request,
+    told: &mut Told,
+) -> Result<(Visit, NodeConnection), Failure> {
+    let upstream = &*route.upstream;
+    let gateway = &worker.gateway;
+    let mut tried: SmallVec<[NodeId; 4]> = SmallVec::new();
+    let mut visit = gateway.affinity.place(&ask(worker, upstream, keys, &tried)).inspect_err(|refusal| {
+        told.code = refusal.code();
+    })?;
+    let began = Instant::now();
+    let mut attempts_here = 0;
+    loop {
+        told.code = visit.code();
+        told.node = Some(visit.node());
+        told.key = visit.key();
+        let left = route.timeouts.connect.saturating_sub(began.elapsed()).max(Duration::from_millis(10));
+        match obtain(worker, connection, upstream, visit.node(), request, left).await {
+            Ok(node) => match visit.commit(gateway.now()) {
+                Ok(()) => return Ok((visit, node)),
+                Err(_moved) => {
+                    worker.pool.give(upstream, told.node.unwrap_or(visit.node()), node, None);
+                    continue;
+                }
+            },
+            Err(error) => {
+                told.retries += 1;
+                attempts_here += 1;
+                let name = upstream.nodes.get(visit.node()).map(|node| node.name.clone()).unwrap_or_default();
+                tracing::warn!(node = %name, upstream = upstream.config.name, %error, "cannot connect to node");
+                let exists = matches!(visit.code(), Code::Pinned | Code::Lingering | Code::Moved | Code::Secondary);
+                if exists && matches!(error, ConnectError::Limit) {
+                    return Err(Refusal::Busy { node: visit.node() }.into());
+                }
+                // The node of a conversation may only have stumbled: it is asked again before it is given up.
+                if exists && attempts_here < upstream.config.attempts && began.elapsed() < route.timeouts.connect {
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                    continue;
+                }
+                attempts_here = 0;
+                tried.push(visit.node());
+                if tried.len() as u32 >= upstream.config.attempts && !exists {
+                    return Err(Failure::Unreachable);
+                }
+                if let Err(refusal) = visit.replace(&ask(worker, upstream, keys, &tried)) {
+                    told.code = refusal.code();
+                    return Err(match refusal {
+                        Refusal::NoNode => Failure::Unreachable,
+                        refusal => refusal.into(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn ask<'a>(worker: &Worker, upstream: &'a Upstream, keys: &'a RequestKeys, tried: &'a [NodeId]) -> Ask<'a> {
+    Ask {
+        keys,
+        nodes: &upstream.nodes,
+        policy: &upstream.policy,
+        tried,
+        now: worker.gateway.now(),
+        random: worker.random(),
+    }
+}
+
+/// A connection to the node: this client's own, an idle one, or a new one.
+async fn obtain(
+    worker: &Worker,
+    connection: &Connection,
+    upstream: &Upstream,
+    node: NodeId,
+    request: &Request,
+    limit: Duration,
+) -> Result<NodeConnection, ConnectError> {
+    if request.fields().known(Name::Authorization).is_some_and(binds_connection) {
+        connection.own.borrow_mut().is_bound = true;
+    }
+    if is_own(connection, upstream) {
+        if let Some(own) = connection.own.borrow_mut().take(upstream.serial, node) {
+            return Ok(own);
+        }
+    } else if let Some(idle) = worker.pool.take(upstream, node) {
+        return Ok(idle);
+    }
+    worker.pool.connect(upstream, node, limit).await
+}
+
+/// Whether node connections of this client belong to it alone.
+fn is_own(connection: &Connection, upstream: &Upstream) -> bool {
+    upstream.connection == Sharing::PerClient || connection.own.borrow().is_bound
+}
+
+/// Whether these credentials authenticate the connection instead of the request (RFC 4559, MS-NTHT).
+fn binds_connection(value: &[u8]) -> bool {
+    let scheme = value.split(|byte| matches!(byte, b' ' | b',')).next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"NTLM") || scheme.eq_ignore_ascii_case(b"Negotiate")
+}
+
+/// Keeps the node connection for the next request, if it can carry one.
+#[allow(clippy::too_many_arguments)]
+fn keep(
+    worker: &Worker,
+    connection: &Connection,
+    upstream: &Upstream,
+    node: Option<NodeId>,
+    mut wire: NodeConnection,
+    reusable: Option<Option<Duration>>,
+    head: &Response,
+) {
+    let offers = head.status == 401 && head.fields().all_known(Name::WwwAuthenticate).any(binds_connection);
+    if offers {
+        connection.own.borrow_mut().is_bound = true;
+    }
+    let (Some(told), Some(node)) = (reusable, node) else { return };
+    wire.wire.input.release(&worker.buffers);
+    if is_own(connection, upstream) {
+        connection.own.borrow_mut().give(upstream.serial, node, wire);
+    } else {
+        worker.pool.give(upstream, node, wire, told);
+    }
+}
+
+fn forwarding_policy(connection: &Connection, route: &Route) -> forwarding::Policy {
+    let bytes = |text: &Option<String>| text.as_deref().unwrap_or_default().as_bytes().into();
+    forwarding::Policy {
+        host: match &route.upstream.config.host {
+            HostHeader::Pass => forwarding::HostPolicy::Pass,
+            HostHeader::Node => forwarding::HostPolicy::Node,
+            HostHeader::Name(name) => forwarding::HostPolicy::Name(name.as_bytes().into()),
+        },
+        strip_prefix: bytes(&route.config.strip_prefix),
+        add_prefix: bytes(&route.config.add_prefix),
+        client_cert_header: connection
+            .listener
+            .config
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.forward_client_cert.as_ref())
+            .map(|forward| forward.header.as_bytes().into()),
+        ..forwarding::Policy::default()
+    }
+}
+
+/// Puts the request's head, made ready for the node, where it goes out with the first piece of the body.
+#[allow(clippy::too_many_arguments)]
+fn write_head(
+    connection: &Connection,
+    request: &Request,
+    policy: &forwarding::Policy,
+    upstream: &Upstream,
+    node: NodeId,
+    framing: Framing,
+    continued: bool,
+    scratch: &mut Scratch,
+    wire: &mut NodeConnection,
+) {
+    let onward = &mut scratch.onward;
+    onward.clone_from(request);
+    let authority = upstream.target(node).map(|target| target.authority.as_str()).unwrap_or_default();
+    let facts = forwarding::Onward {
+        peer: connection.peer,
+        scheme: if connection.is_tls { forwarding::Scheme::Https } else { forwarding::Scheme::Http },
+        trusted: connection.is_trusted(),
+        node_authority: authority.as_bytes(),
+        client_cert: connection.client_cert.as_deref(),
+        request_id: None,
+    };
+    forwarding::request(onward, policy, &facts);
+    if continued {
+        onward.fields_mut().retain(|field| field.known != Name::Expect);
+    }
+    if request.version == Version::Http2 && framing != Framing::Empty {
+        forwarding::set_framing(onward.fields_mut(), framing);
+    }
+    if !upstream.config.keep_alive {
+        onward.fields_mut().push(b"Connection", b"close");
+    }
+    wire.wire.begin_message(framing, |out| write_request_head(onward, out));
+}
+
+/// What the answer says about its conversation: `lost`, then `end`.
+#[allow(clippy::too_many_arguments)]
+fn finish(
+    upstream: &Upstream,
+    request: RequestView<'_>,
+    keys: &RequestKeys,
+    lesson: Lesson<'_>,
+    head: &Response,
+    is_answered: bool,
+    worker: &Worker,
+    told: &mut Told,
+) {
+    let now = worker.gateway.now();
+    told.learnt = u32::from(lesson.sum.bound) + u32::from(lesson.sum.rebound);
+    if told.key.is_none() {
+        told.key = lesson.keys().first().map(|key| key.fingerprint);
+    }
+    if !is_answered {
+        lesson.visit.finish(End::of(Outcome::NoAnswer), &upstream.policy, now);
+        return;
+    }
+    let response = lesson.view(head);
+    let is_fault = response.facts.is_some_and(|facts| facts.fault.is_some());
+    let outcome = if is_fault || head.status >= 500 { Outcome::Failure } else { Outcome::Success };
+    let story = VisitStory { rules: &upstream.rules, visit: &lesson.visit, request: keys, learnt: lesson.keys() };
+    let is_lost = !lesson.visit.known().is_empty() && upstream.rules.lost(&request, &response, &story).is_some();
+    let is_ended = upstream.rules.ended(&request, &response, &story);
+    let end = End { outcome, lost: is_lost, ended: is_ended, ttl: upstream.rules.ttl_told(&response) };
+    told.event = match (is_lost, is_ended) {
+        (true, _) => Some("lost"),
+        (false, true) => Some("ended"),
+        (false, false) => None,
+    };
+    if is_lost {
+        tracing::info!(
+            upstream = upstream.config.name,
+            request = told.request_id(),
+            "the node does not know the session; its pin is dropped"
+        );
+    }
+    lesson.visit.finish(end, &upstream.policy, now);
+}

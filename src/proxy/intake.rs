@@ -1,0 +1,137 @@
+//! Reading the begin of a request's message: as much as placing it needs, and no more.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::client::Client;
+use super::deadline::Deadline;
+use super::h1::Fill;
+use super::reply::Failure;
+use super::worker::Worker;
+use crate::head::{Response, Version};
+use crate::soap::Reader;
+
+/// Messages up to this size are held without asking: every connection has a buffer of that size anyway.
+const FREE_BYTES: u64 = super::buffer::SMALL as u64;
+
+/// The message of a request as far as it was read.
+#[derive(Debug)]
+pub struct Message {
+    /// Reads it; `None` where no rule wants anything of it.
+    pub reader: Option<Reader>,
+    /// Bytes of the body at hand that the reader has seen.
+    pub scanned: usize,
+    /// The end of the body was told to the reader.
+    pub ended: bool,
+    /// 100 (Continue) was sent by us.
+    pub continued: bool,
+}
+
+impl Message {
+    /// A message of which nothing was read.
+    pub fn new(reader: Option<Reader>) -> Self {
+        Self { reader, scanned: 0, ended: false, continued: false }
+    }
+
+    /// Shows the reader what has arrived.
+    pub fn scan(&mut self, body: &[u8], is_whole: bool) {
+        if let Some(reader) = &mut self.reader {
+            if body.len() > self.scanned {
+                reader.push(&body[self.scanned..]);
+            }
+            if is_whole && !self.ended {
+                reader.end();
+                self.ended = true;
+            }
+        }
+        self.scanned = body.len();
+    }
+}
+
+/// The budget for messages held until they can be placed, as far as this request has taken from it.
+struct Held<'a> {
+    worker: &'a Worker,
+    bytes: u64,
+}
+
+impl Held<'_> {
+    /// Whether a message may grow to `bytes`.
+    fn may_hold(&mut self, bytes: u64, limit: u64) -> bool {
+        let wanted = bytes.saturating_sub(FREE_BYTES);
+        if wanted <= self.bytes {
+            return true;
+        }
+        let more = wanted - self.bytes;
+        let granted = self.worker.gateway.inspect_more(more, limit);
+        if granted {
+            self.bytes = wanted;
+        }
+        granted
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.worker.gateway.inspect_less(self.bytes);
+    }
+}
+
+/// Limits of [`read`].
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Bytes of one message.
+    pub message: u64,
+    /// Bytes of all messages held at once.
+    pub total: u64,
+    /// Between two pieces.
+    pub stall: Duration,
+}
+
+/// Reads on until `enough` says so, the body is whole, or the budget is used up. What was read stays with the client.
+///
+/// # Errors
+/// The body is broken, or does not come.
+pub async fn read<C: Client>(
+    worker: &Worker,
+    client: &mut C,
+    message: &mut Message,
+    expects_continue: bool,
+    budget: Budget,
+    deadline: &mut Deadline,
+    mut enough: impl FnMut(&Message) -> bool,
+) -> Result<(), Failure> {
+    let mut held = Held { worker, bytes: 0 };
+    loop {
+        message.scan(client.body(), client.body_is_whole());
+        if client.body_is_whole() || enough(message) {
+            return Ok(());
+        }
+        let at_hand = client.body().len() as u64;
+        if at_hand >= budget.message || !held.may_hold(at_hand.max(1) * 2, budget.total) {
+            return Ok(());
+        }
+        if expects_continue && !message.continued {
+            let mut head = Response::new();
+            head.start(Version::Http11, 100, b"Continue");
+            client.interim(&head);
+            message.continued = true;
+        }
+        deadline.set(budget.stall);
+        let fill = poll_fn(|cx| {
+            // A failed write shows when reading fails.
+            let _ = client.poll_flush(cx);
+            if let Poll::Ready(fill) = client.poll_body(cx) {
+                return Poll::Ready(Some(fill));
+            }
+            deadline.poll(cx).map(|()| None)
+        })
+        .await;
+        match fill {
+            Some(Fill::More) => {}
+            Some(Fill::Broken(error)) => return Err(Failure::BadBody(error)),
+            Some(Fill::Truncated | Fill::Failed(_)) => return Err(Failure::ClientGone),
+            None => return Err(Failure::ClientTimeout),
+        }
+    }
+}

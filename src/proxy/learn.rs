@@ -1,0 +1,156 @@
+//! Learning from an answer while it passes.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::worker::Worker;
+use crate::affinity::{Learning, Policy, Visit};
+use crate::gateway::{Snapshot, Upstream};
+use crate::head::{Name, Response};
+use crate::session::{Keyer, LearntKey, RequestKeys, RequestView, ResponseView, Story};
+use crate::soap::{Content, Facts, Reader};
+
+/// What one answer teaches.
+pub struct Lesson<'a> {
+    worker: &'a Worker,
+    snapshot: &'a Snapshot,
+    upstream: &'a Upstream,
+    keyer: Keyer<'a>,
+    /// The request in the table's eyes.
+    pub visit: Visit,
+    reader: Option<Reader>,
+    told: usize,
+    ended: bool,
+    now_unix: i64,
+    keys: SmallVec<[LearntKey; 4]>,
+    bound: usize,
+    /// What binding came to, in sum.
+    pub sum: Learning,
+}
+
+impl<'a> Lesson<'a> {
+    /// Nothing learnt yet.
+    pub fn new(
+        worker: &'a Worker,
+        snapshot: &'a Snapshot,
+        upstream: &'a Upstream,
+        keyer: Keyer<'a>,
+        visit: Visit,
+        now_unix: i64,
+    ) -> Self {
+        Self {
+            worker,
+            snapshot,
+            upstream,
+            keyer,
+            visit,
+            reader: None,
+            told: 0,
+            ended: false,
+            now_unix,
+            keys: SmallVec::new(),
+            bound: 0,
+            sum: Learning::default(),
+        }
+    }
+
+    /// What was read of the answer's message.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.reader.as_ref().map(Reader::facts)
+    }
+
+    /// The answer as rules see it.
+    pub fn view<'b>(&'b self, head: &'b Response) -> ResponseView<'b> {
+        ResponseView { head, facts: self.facts(), now_unix: self.now_unix }
+    }
+
+    /// The keys learnt so far.
+    pub fn keys(&self) -> &[LearntKey] {
+        &self.keys
+    }
+
+    /// The final head has come; `has_body`: a message follows.
+    pub fn head(&mut self, request: RequestView<'_>, head: &Response, has_body: bool) {
+        let rules = &self.upstream.rules;
+        if has_body && !rules.response_wanted().is_empty() {
+            let fields = head.fields();
+            let content = Content {
+                content_type: fields.known(Name::ContentType),
+                content_encoding: fields.known(Name::ContentEncoding),
+            };
+            self.reader = Some(Reader::new(Arc::clone(rules.response_wanted()), content, self.snapshot.inspect));
+        }
+        let view = ResponseView { head, facts: None, now_unix: self.now_unix };
+        rules.learn_head(&request, &view, self.keyer, &mut self.keys);
+        self.bind();
+    }
+
+    /// A piece of the message has come; `whole`: it is the last one. When this returns, what it teaches is bound.
+    pub fn message(&mut self, request: RequestView<'_>, head: &Response, piece: &[u8], whole: bool) {
+        if self.ended {
+            return;
+        }
+        self.ended = whole;
+        let Some(reader) = &mut self.reader else { return };
+        reader.push(piece);
+        if whole {
+            reader.end();
+        }
+        let facts = reader.facts();
+        if facts.found.len() == self.told {
+            return;
+        }
+        let view = ResponseView { head, facts: Some(facts), now_unix: self.now_unix };
+        self.upstream.rules.learn_message(&request, &view, self.told, self.keyer, &mut self.keys);
+        self.told = facts.found.len();
+        self.bind();
+    }
+
+    fn bind(&mut self) {
+        if self.bound == self.keys.len() {
+            return;
+        }
+        let policy: &Policy = &self.upstream.policy;
+        let learnt = self.visit.learn(&self.keys[self.bound..], policy, self.worker.gateway.now());
+        self.bound = self.keys.len();
+        self.sum.bound += learnt.bound;
+        self.sum.known += learnt.known;
+        self.sum.rebound += learnt.rebound;
+        self.sum.conflicts += learnt.conflicts;
+        self.sum.refused += learnt.refused;
+        self.sum.hints += learnt.hints;
+    }
+}
+
+/// What the table tells conditions.
+pub struct VisitStory<'a> {
+    /// The rules.
+    pub rules: &'a crate::session::RuleSet,
+    /// The request in the table's eyes.
+    pub visit: &'a Visit,
+    /// The keys of the request.
+    pub request: &'a RequestKeys,
+    /// The keys learnt from its answer.
+    pub learnt: &'a [LearntKey],
+}
+
+impl Story for VisitStory<'_> {
+    fn moved(&self) -> bool {
+        self.visit.after_move()
+    }
+
+    fn replaced(&self, name: &str) -> bool {
+        let is_named = |rule: u16| self.rules.keys().get(usize::from(rule)).is_some_and(|key| key.name == name);
+        let carried_known = self
+            .visit
+            .known()
+            .iter()
+            .filter_map(|index| self.request.pins.get(usize::from(*index)))
+            .any(|pin| is_named(pin.rule));
+        carried_known
+            && self.learnt.iter().any(|key| {
+                is_named(key.rule) && !self.request.pins.iter().any(|pin| pin.fingerprint == key.fingerprint)
+            })
+    }
+}

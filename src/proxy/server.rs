@@ -1,0 +1,247 @@
+//! The workers of a running gateway: started, told of new configurations, stopped.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::accept;
+use super::listen::{self, ListenError};
+use super::worker::{Load, Loads, Worker};
+use crate::config::model::Workers;
+use crate::gateway::{Gateway, Snapshot};
+
+/// How often a worker hands over its log lines.
+const TICK: Duration = Duration::from_millis(200);
+/// Every so many ticks it looks through its pool.
+const TICKS_PER_PRUNE: u32 = 5;
+
+/// What a worker is told.
+#[derive(Debug)]
+pub enum Command {
+    /// Accept on this socket, too.
+    Listen(SocketAddr, StdListener),
+    /// Accept no more on this address.
+    Unlisten(SocketAddr),
+    /// Serve this connection, accepted by another worker.
+    Adopt {
+        /// The connection.
+        stream: StdStream,
+        /// Its other end.
+        peer: SocketAddr,
+        /// The listener's address, as configured.
+        configured: SocketAddr,
+        /// Counts it in here.
+        load: Load,
+    },
+    /// Finish what is under way, within this time, and end.
+    Stop(Duration),
+}
+
+/// The workers of a gateway.
+#[derive(Debug)]
+pub struct Server {
+    gateway: Arc<Gateway>,
+    commands: Vec<UnboundedSender<Command>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Configured address → the one bound.
+    addresses: HashMap<SocketAddr, SocketAddr>,
+    loads: Arc<Loads>,
+}
+
+/// Why the workers cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A thread or its runtime cannot be had.
+    #[error("cannot start a worker: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Server {
+    /// Opens all sockets, then starts the workers.
+    ///
+    /// # Errors
+    /// A socket or a thread cannot be had; nothing is left running.
+    pub fn start(gateway: Arc<Gateway>) -> Result<Self, ServerError> {
+        let snapshot = gateway.snapshot();
+        let count = worker_count(snapshot.config.workers);
+        let mut sockets = Vec::new();
+        let mut addresses = HashMap::new();
+        for listener in &snapshot.listeners {
+            let opened = listen::open(listener.config.address, count)?;
+            addresses.insert(listener.config.address, opened[0].local_addr()?);
+            sockets.push((listener.config.address, opened));
+        }
+        let loads = Loads::new(count);
+        let (commands, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
+        let mut server = Self { gateway, commands, threads: Vec::new(), addresses, loads };
+        for (index, receiver) in receivers.into_iter().enumerate() {
+            let thread = server.spawn(index, receiver)?;
+            server.threads.push(thread);
+        }
+        for (configured, opened) in sockets {
+            server.listen(configured, opened);
+        }
+        Ok(server)
+    }
+
+    fn spawn(&self, index: usize, commands: UnboundedReceiver<Command>) -> Result<JoinHandle<()>, std::io::Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let gateway = Arc::clone(&self.gateway);
+        let loads = Arc::clone(&self.loads);
+        let others: Vec<_> = self.commands.clone();
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
+        std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            let worker = Worker::new(index, gateway, loads, u64::from_ne_bytes(seed));
+            LocalSet::new().block_on(&runtime, run(worker, commands, others.into()));
+        })
+    }
+
+    fn listen(&self, configured: SocketAddr, sockets: Vec<StdListener>) {
+        for (command, socket) in self.commands.iter().zip(sockets) {
+            // A worker ends only when told to stop, and then the server is gone as well.
+            let _ = command.send(Command::Listen(configured, socket));
+        }
+    }
+
+    /// The address bound for a listener, by its configured address.
+    pub fn address(&self, configured: SocketAddr) -> Option<SocketAddr> {
+        self.addresses.get(&configured).copied()
+    }
+
+    /// Client connections at present.
+    pub fn connections(&self) -> usize {
+        self.loads.total()
+    }
+
+    /// Takes over a compiled configuration: new listeners are bound first, then the snapshots are swapped, then listeners
+    /// that are gone accept no more.
+    ///
+    /// # Errors
+    /// A new address cannot be bound; nothing has changed then.
+    pub fn adopt(&mut self, snapshot: Arc<Snapshot>) -> Result<(), ServerError> {
+        let wanted: Vec<SocketAddr> = snapshot.listeners.iter().map(|listener| listener.config.address).collect();
+        let mut opened = Vec::new();
+        for address in wanted.iter().filter(|address| !self.addresses.contains_key(address)) {
+            opened.push((*address, listen::open(*address, self.commands.len())?));
+        }
+        self.gateway.adopt(snapshot);
+        for (configured, sockets) in opened {
+            if let Some(Ok(bound)) = sockets.first().map(StdListener::local_addr) {
+                self.addresses.insert(configured, bound);
+            }
+            self.listen(configured, sockets);
+        }
+        let gone: Vec<SocketAddr> =
+            self.addresses.keys().copied().filter(|address| !wanted.contains(address)).collect();
+        for address in gone {
+            self.addresses.remove(&address);
+            for command in &self.commands {
+                let _ = command.send(Command::Unlisten(address));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops: accepts no more, finishes what is under way within `limit`, then ends. Blocks until then.
+    pub fn stop(self, limit: Duration) {
+        for command in &self.commands {
+            let _ = command.send(Command::Stop(limit));
+        }
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker ended by a panic");
+            }
+        }
+        self.gateway.access_log.flush();
+    }
+}
+
+/// How many workers serve.
+pub fn worker_count(configured: Workers) -> usize {
+    match configured {
+        Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+        Workers::Count(count) => usize::from(count.get()),
+    }
+}
+
+async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>, others: Rc<[UnboundedSender<Command>]>) {
+    let ticking = spawn_local(tick(Rc::clone(&worker)));
+    let accepting: RefCell<HashMap<SocketAddr, oneshot::Sender<()>>> = RefCell::default();
+    let mut accepters = Vec::new();
+    let mut limit = Duration::ZERO;
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Listen(configured, socket) => match TcpListener::from_std(socket) {
+                Ok(listener) => {
+                    let (stop, stopped) = oneshot::channel();
+                    accepting.borrow_mut().insert(configured, stop);
+                    let task = accept::accept(Rc::clone(&worker), listener, configured, Rc::clone(&others), stopped);
+                    accepters.push(spawn_local(task));
+                }
+                Err(error) => tracing::error!(%configured, %error, "a worker cannot use its listening socket"),
+            },
+            Command::Unlisten(configured) => {
+                // Dropping the sender ends the accepter.
+                accepting.borrow_mut().remove(&configured);
+            }
+            Command::Adopt { stream, peer, configured, load } => match TcpStream::from_std(stream) {
+                Ok(stream) => accept::begin(&worker, stream, peer, configured, load),
+                Err(error) => tracing::warn!(%error, "a connection is lost on its way from another worker"),
+            },
+            Command::Stop(within) => {
+                limit = within;
+                break;
+            }
+        }
+    }
+    accepting.borrow_mut().clear();
+    for accepter in accepters {
+        let _ = accepter.await;
+    }
+    while let Ok(Command::Adopt { stream, peer, configured, load }) = commands.try_recv() {
+        if let Ok(stream) = TcpStream::from_std(stream) {
+            accept::begin(&worker, stream, peer, configured, load);
+        }
+    }
+    worker.stop.begin();
+    let until = Instant::now() + limit;
+    while worker.loads.of(worker.index) > 0 && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let left = worker.loads.of(worker.index);
+    if left > 0 {
+        tracing::warn!(connections = left, "stopped with requests under way");
+    }
+    ticking.abort();
+    worker.pool.clear();
+    worker.lines.flush();
+}
+
+/// What a worker does now and then.
+async fn tick(worker: Rc<Worker>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut count = 0u32;
+    loop {
+        ticks.tick().await;
+        worker.lines.flush();
+        count = count.wrapping_add(1);
+        if count.is_multiple_of(TICKS_PER_PRUNE) {
+            worker.pool.prune();
+        }
+    }
+}
