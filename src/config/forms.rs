@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 
 use super::model::Secret;
-use super::read::{from_folder, nearest};
+use super::read::nearest;
 use super::show::Shown;
 use super::units;
 
@@ -442,14 +442,19 @@ impl Form for ReadableFile {
     }
     fn parse(&self, text: &str, folder: &Path) -> Result<PathBuf, String> {
         let path = WritableFile.parse(text, folder)?;
-        match std::fs::File::open(&path).and_then(|file| file.metadata()) {
-            Ok(meta) if meta.is_dir() => Err(format!("{} is a folder; name a file", path.display())),
-            Ok(_) => Ok(path),
-            Err(error) => Err(format!(
-                "cannot read {}: {error}; correct the path (relative ones begin at this file) or its permissions",
-                path.display()
-            )),
-        }
+        let fault = match std::fs::metadata(&path) {
+            // Opening a pipe would wait for its other end.
+            Ok(meta) if !meta.is_file() => return Err(format!("{} is no file; name one", path.display())),
+            Ok(_) => match std::fs::File::open(&path) {
+                Ok(_) => return Ok(path),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        Err(format!(
+            "cannot read {}: {fault}; correct the path (relative ones begin at this file) or its permissions",
+            path.display()
+        ))
     }
     fn show(&self, value: &PathBuf) -> Shown {
         Shown::Text(value.display().to_string())
@@ -472,7 +477,7 @@ impl Form for WritableFile {
         if text.is_empty() || text.contains('\0') {
             return Err("is no path; write one, relative to this file or from the root".to_owned());
         }
-        Ok(from_folder(folder, text))
+        Ok(folder.join(text))
     }
     fn show(&self, value: &PathBuf) -> Shown {
         ReadableFile.show(value)

@@ -77,13 +77,14 @@ impl Places {
         Mark(mark.0 | PRESET)
     }
 
-    /// The place of a mark. What is not known stands in `configuration` as a whole.
+    /// The place of a mark. What is not known stands in the first file as a whole.
     pub fn place(&self, mark: Mark) -> Place {
         if mark.0 & PRESET != 0 {
             return super::presets::places().place(Mark(mark.0 & !PRESET));
         }
         let (file, line, column) = self.places.get(mark.0 as usize).copied().unwrap_or((u32::MAX, 0, 0));
-        match self.files.get(file as usize) {
+        // What stands nowhere is told of the first file.
+        match self.files.get(file as usize).or(self.files.first()) {
             Some(name) => Place { file: name.display().to_string(), line, column },
             None => Place { file: "configuration".to_owned(), line: 0, column: 0 },
         }

@@ -5,7 +5,6 @@
 //! always, whatever earlier keys said. Which keys are known, their types and their defaults cannot drift apart.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use serde_json::{Map as JsonMap, Value as Json, json};
 
@@ -441,6 +440,23 @@ impl<'n> Section<'_, 'n> {
         value
     }
 
+    /// A key with a reader of its own, and how its default is shown; `None` where it is not written or wrong.
+    pub fn value_with<T>(
+        &mut self,
+        key: &'static str,
+        doc: &str,
+        usual: Shown,
+        read: impl FnOnce(&mut Slot) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.field(key, doc, read);
+        if value.is_some() {
+            self.note_written(key, Some(&usual));
+        } else if !self.cx.describing {
+            self.shown.push((key.to_owned(), usual));
+        }
+        value
+    }
+
     /// A key that must be there.
     pub fn required<F: Form>(&mut self, key: &'static str, doc: &str, form: F) -> Option<F::Value> {
         self.required_with(key, doc, |slot| slot.scalar(form))
@@ -486,12 +502,6 @@ impl<'n> Section<'_, 'n> {
         value
     }
 
-    /// Shows a value that was worked out from others.
-    pub fn show(&mut self, key: &'static str, shown: Shown) {
-        self.shown.retain(|(name, _)| name != key);
-        self.shown.push((key.to_owned(), shown));
-    }
-
     fn note_written(&mut self, key: &'static str, usual: Option<&Shown>) {
         let Some(at) = self.entry(key).map(|entry| entry.at) else { return };
         let shown = self.shown.iter().find(|(name, _)| name == key).map(|(_, shown)| shown.clone());
@@ -530,9 +540,4 @@ pub fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Optio
         .filter(|(likeness, distance, _)| *likeness > 0.87 || *distance <= 2 && written.len() > 3)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, _, word)| word)
-}
-
-/// A path as written, from the folder of its file.
-pub fn from_folder(folder: &std::path::Path, text: &str) -> PathBuf {
-    folder.join(text)
 }

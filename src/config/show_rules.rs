@@ -1,6 +1,6 @@
 //! The rules of a preset as they would be written: only what is said, nothing that is the default.
 
-use super::presets::{self, Preset};
+use super::presets::Preset;
 use super::show::Shown;
 use super::units::show_duration;
 use crate::session::spec::{Condition, Connection, Key, Only, Role, Rules, Scope, Selector, Text, Transform, Ttl};
@@ -174,10 +174,4 @@ fn ttl(ttl: &Ttl, out: &mut Entries) {
     if !inner.is_empty() {
         put("ttl", Shown::Map(inner), out);
     }
-}
-
-/// The bundle: what it holds.
-pub fn bundle() -> Shown {
-    let names = presets::bundle().iter().map(|name| Shown::Plain(name.clone()));
-    Shown::Map(vec![("presets".to_owned(), Shown::List(names.collect()))])
 }

@@ -25,10 +25,12 @@ pub fn affinity(s: &mut Section) -> Affinity {
     let max_hints = s.value("max_hints", "Hints (weak keys, learnt routes) at most.", ENTRIES, usual.max_hints);
     let when_full =
         s.value("when_full", "What becomes of a new conversation when the table is full.", WHEN_FULL, usual.when_full);
-    let store = s.optional_with("store", "Where pins live beyond this process. A change needs a restart.", store);
-    if store.is_none() {
-        s.show("store", Shown::Plain("memory".to_owned()));
-    }
+    let store = s.value_with(
+        "store",
+        "Where pins live beyond this process. A change needs a restart.",
+        Shown::Plain("memory".to_owned()),
+        store,
+    );
     let on_store_down = s.value(
         "on_store_down",
         "What becomes of requests while the store is away.",

@@ -113,18 +113,11 @@ fn token(s: &mut Section) -> Option<Token> {
 
 /// `access_log:`; `none` switches it off.
 pub fn access_log(s: &mut Section) -> Option<AccessLog> {
-    let read = s.field("access_log", "One line a request; none = not written.", |slot| {
+    let plain = |key: &str, word: &str| (key.to_owned(), Shown::Plain(word.to_owned()));
+    let usual = Shown::Map(vec![plain("file", "stdout"), plain("format", "json")]);
+    let read = s.value_with("access_log", "One line a request; none = not written.", usual, |slot| {
         slot.scalar_or_map(|slot| slot.scalar(Word(&[("none", ())])).map(|()| None), |slot| slot.map(|s| Some(log(s))))
     });
-    if read.is_none() && !s.cx().describing() {
-        s.show(
-            "access_log",
-            Shown::Map(vec![
-                ("file".to_owned(), Shown::Plain("stdout".to_owned())),
-                ("format".to_owned(), Shown::Plain("json".to_owned())),
-            ]),
-        );
-    }
     read.unwrap_or_else(|| Some(AccessLog::default()))
 }
 

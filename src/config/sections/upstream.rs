@@ -6,6 +6,7 @@ use crate::config::forms::{Checked, Count, Parsed, Time, Word, n32};
 use crate::config::model::{
     Balance, HostHeader, Limits, NodeTls, NodesShareSessions, RequestFraming, Rewrite, Timeouts, Upstream,
 };
+use crate::config::presets;
 use crate::config::read::{Section, Slot};
 use crate::config::show::Shown;
 use crate::session::spec::{Connection, Mark};
@@ -64,17 +65,16 @@ fn read(s: &mut Section, name: &str, at: Mark, namespaces: &Prefixes) -> Upstrea
         s.optional_with("sticky", "What binds a conversation to its node; without it, nothing does.", |slot| {
             slot.map(|s| sticky::sticky(s, name, namespaces, share))
         });
-    let connection = s.optional(
+    // Where the file is silent the presets decide, so that is what is shown.
+    let per_client = sticky.as_ref().is_some_and(|sticky| presets::wants_own_connections(&sticky.rules));
+    let usual = if per_client { "per_client" } else { "shared" };
+    let connection = s.value_with(
         "connection",
         "How node connections are shared; written here it wins over presets. Default: shared, or as a preset needs it.",
-        CONNECTION,
+        Shown::Plain(usual.to_owned()),
+        |slot| slot.scalar(CONNECTION),
     );
-    if connection.is_none() {
-        let rules = sticky.iter().flat_map(|sticky| &sticky.rules);
-        let per_client =
-            rules.filter_map(|rules| rules.connection).any(|connection| connection == Connection::PerClient);
-        s.show("connection", Shown::Plain(if per_client { "per_client" } else { "shared" }.to_owned()));
-    }
+    let usual = Upstream::new(name);
     Upstream {
         at,
         name: usual.name,
