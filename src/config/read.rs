@@ -256,7 +256,10 @@ impl<'a, 'n> Slot<'a, 'n> {
             self.cx.way.push(Step::Name(entry.key.clone()));
             let mut slot = Slot::new(self.cx, Some(&entry.value));
             values.extend(read(&entry.key, entry.at, &mut slot));
-            shown.extend(slot.shown.take().map(|shown| (entry.key.clone(), shown)));
+            if let Some(value) = slot.shown.take() {
+                self.cx.wrote(entry.at, &value);
+                shown.push((entry.key.clone(), value));
+            }
             self.cx.way.pop();
         }
         self.shown = Some(Shown::Map(shown));
@@ -527,17 +530,17 @@ impl<'n> Section<'_, 'n> {
 
 /// The known word nearest to a written one, if any is near enough to be meant.
 pub fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    // A long word costs the distance its square; nobody mistypes a word of more than 64 letters.
-    let written: String = written.chars().take(64).collect::<String>().to_ascii_lowercase().replace(['-', ' '], "_");
-    known
-        .map(|word| {
-            (
-                strsim::jaro_winkler(&written, &word.replace('-', "_")),
-                strsim::damerau_levenshtein(&written, &word.replace('-', "_")),
-                word,
-            )
-        })
-        .filter(|(likeness, distance, _)| *likeness > 0.87 || *distance <= 2 && written.len() > 3)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, _, word)| word)
+    let plain = |word: &str| word.to_ascii_lowercase().replace(['-', ' '], "_");
+    // Distances cost the product of the lengths; nobody mistypes a word of more than 64 letters.
+    let written = plain(&written.chars().take(64).collect::<String>());
+    let likeness = |word: &&str| {
+        let word = plain(word);
+        let few_wrong = written.len() > 3 && strsim::damerau_levenshtein(&written, &word) <= 2;
+        let begun = written.len() > 3 && word.starts_with(&written);
+        let likeness = strsim::jaro_winkler(&written, &word);
+        if few_wrong || begun { likeness.max(0.9) } else { likeness }
+    };
+    let likely = known.map(|word| (likeness(&word), word)).filter(|(likeness, _)| *likeness > 0.87);
+    // The first of equals, as the file lists them.
+    likely.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, word)| word)
 }

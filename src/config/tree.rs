@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn values_know_their_place() {
         assert_eq!(read("a: 1\nb:\n  - x\n  - \"no\"\n"), "{a=1@1:4 b=[x@3:5 \"no\"@4:5]}");
-        assert_eq!(read("a: {ü: no, c: }\n"), "{a={ü=no@1:8 c=-@1:14}}");
+        assert_eq!(read("a: {ü: no, c: }\n"), "{a={ü=no@1:8 c=-@1:13}}");
     }
 
     #[test]

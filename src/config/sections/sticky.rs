@@ -98,13 +98,11 @@ fn preset(slot: &mut Slot) -> Option<Text> {
 fn cookie(s: &mut Section) -> Option<SealedCookie> {
     let name = s.required("name", "Name of the cookie.", FIELD_NAME);
     let keys = s.required_with("keys", "The first seals, all open: {file: path} or ${VARIABLE}.", |slot| {
-        slot.one_or_list(secret)
+        slot.one_or_list(|slot| Some(secret(slot)))
     });
-    if keys.as_ref().is_some_and(|keys| keys.is_empty() || keys.iter().any(|key| key.reveal().len() < 32)) {
-        s.problem(
-            "keys",
-            "each key needs 32 bytes at least, and there must be one; make one with: openssl rand -hex 32",
-        );
+    if keys.as_ref().is_some_and(|keys| keys.is_empty() || keys.iter().flatten().any(|key| key.reveal().len() < 32)) {
+        s.problem("keys", "there must be a key, and each needs 32 bytes at least; make one with: openssl rand -hex 32");
     }
+    let keys = keys.map(|keys| keys.into_iter().flatten().collect());
     Some(SealedCookie { name: name?, keys: keys? })
 }
