@@ -99,9 +99,9 @@ fn read(environment: Environment, files: impl FnOnce(&mut Includer) -> Option<No
     }
     let whole = cx.places.mark(0, 0, 0);
     let root = root.unwrap_or(Node { at: whole, value: Value::Nothing });
-    let (config, effective) = cx.root(&Node { at: whole, ..root.clone() }, sections::config);
+    let (config, effective) = cx.root(&Node { at: whole, ..root }, sections::config);
     if let Some(config) = &config {
-        check::check(config, &Node { at: whole, ..root }, &mut cx);
+        check::check(config, &mut cx);
     }
     match config {
         Some(config) if cx.problems.is_empty() => {

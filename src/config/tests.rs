@@ -149,19 +149,16 @@ fn keys_of(node: &Node, way: &str, keys: &mut BTreeSet<String>) {
         Value::Map(entries) => {
             for entry in entries {
                 let is_name = way == "upstreams" || way.ends_with("namespaces");
-                let below = match (is_name, way.is_empty()) {
-                    (true, _) => way.to_owned(),
-                    (_, true) => entry.key.clone(),
-                    _ => format!("{way}.{}", entry.key),
-                };
+                let key = if is_name { "*" } else { entry.key.as_str() };
+                let below = if way.is_empty() { key.to_owned() } else { format!("{way}.{key}") };
                 if !is_name {
-                    keys.insert(below.clone());
+                    keys.insert(below.replace(".*", ""));
                 }
                 keys_of(&entry.value, &below, keys);
             }
         }
         Value::List(items) => items.iter().for_each(|item| keys_of(item, way, keys)),
-        Value::Nothing | Value::Scalar(_) => {}
+        Value::Nothing | Value::Broken | Value::Scalar(_) => {}
     }
 }
 
