@@ -70,8 +70,8 @@ pub(super) fn count(counter: &AtomicU64) {
 pub struct Gauges {
     /// Conversations, ended ones that linger included.
     pub conversations: usize,
-    /// Of these, conversations no later request has confirmed yet.
-    pub unconfirmed: usize,
+    /// Of these, conversations that a full table may push out: at rest, and not confirmed by a later request or over.
+    pub spare: usize,
     /// Keys of all conversations.
     pub keys: usize,
     /// Weak keys and learnt routes.

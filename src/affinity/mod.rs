@@ -11,12 +11,26 @@
 //!
 //! Time is an argument ([`Now`]), so is randomness; nothing here reads a clock, does I/O or logs.
 
+mod answer;
+mod ask;
 mod code;
+mod conversation;
 mod counters;
+mod displaced;
+mod hints;
+mod lifecycle;
+mod place;
 mod policy;
+mod roll;
+mod table;
+#[cfg(test)]
+mod tests;
 mod visit;
 
+pub use ask::{Ask, End, Learning, Now, Outcome, Refusal};
 pub use code::Code;
+pub use conversation::Conversation;
 pub use counters::{Counters, Gauges};
+pub use lifecycle::Affinity;
 pub use policy::{Limits, OnNodeDown, Policy, SharedSessions, UnknownKey, WhenFull};
-pub use visit::{Affinity, Ask, End, Learning, Now, Outcome, Refusal, Visit};
+pub use visit::Visit;

@@ -1,193 +1,76 @@
-//! The life of one request, as the table sees it. (Signatures first; being filled in.)
+//! The life of one request, as the table sees it: up to the first byte. What its answer does is in `answer`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::{Code, Counters, Gauges, Limits, Policy};
-use crate::session::{Fingerprint, LearntKey, RequestKeys};
-use crate::upstream::{InFlight, NodeId, NodeSet, Pick, Registry};
+use super::conversation::{Phase, State};
+use super::place::{Choice, admit, can_serve};
+use super::{Affinity, Ask, Code, Conversation, Now, Outcome, Refusal};
+use crate::session::{Fingerprint, RequestKeys};
+use crate::upstream::{InFlight, NodeId};
 
-/// Milliseconds of a monotonic clock that all callers of one table share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
-pub struct Now(pub u64);
-
-/// A request that wants a node.
-#[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    /// What it carries.
-    pub keys: &'a RequestKeys,
-    /// The nodes of its upstream.
-    pub nodes: &'a NodeSet,
-    /// The policies of its upstream.
-    pub policy: &'a Policy,
-    /// Nodes that accepted no byte of it.
-    pub tried: &'a [NodeId],
-    /// The present.
-    pub now: Now,
-    /// A random number.
-    pub random: u64,
-}
-
-/// Why no node gets the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The node of its conversation cannot serve and nobody else has the session. The client must begin anew.
-    #[error("the node of this conversation cannot serve")]
-    SessionLost {
-        /// The node that had it.
-        node: NodeId,
-    },
-    /// The node of its conversation did not accept it although its check says up; the pin stays.
-    #[error("the node of this conversation did not accept the request")]
-    TryLater {
-        /// The node that has it.
-        node: NodeId,
-    },
-    /// The node of its conversation is at its request limit.
-    #[error("the node of this conversation is at its limit")]
-    Busy {
-        /// The node that has it.
-        node: NodeId,
-    },
-    /// No node takes new work.
-    #[error("no node takes new work")]
-    NoNode,
-    /// It carries a key that nobody knows, and `unknown_key: reject`.
-    #[error("the request carries a session id that is not known here")]
-    UnknownKey,
-    /// Only live conversations could make room, and `when_full: reject`.
-    #[error("the table of conversations is full")]
-    TableFull,
-}
-
-impl Refusal {
-    /// The decision code.
-    pub fn code(self) -> Code {
-        match self {
-            Self::SessionLost { .. } => Code::Lost,
-            Self::TryLater { .. } => Code::Later,
-            Self::Busy { .. } => Code::Busy,
-            Self::NoNode => Code::NoNode,
-            Self::UnknownKey => Code::Rejected,
-            Self::TableFull => Code::Full,
-        }
-    }
-}
-
-/// How a request was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Neither a Fault nor a 5xx. An empty 202 is a success.
-    Success,
-    /// A Fault or a 5xx.
-    Failure,
-    /// No answer, or not all of it: timeout, abort, client gone. Proves nothing.
-    NoAnswer,
-}
-
-/// What the end of an exchange says about its conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct End {
-    /// How the request was answered.
-    pub outcome: Outcome,
-    /// A `lost` condition held. Counts only where the request carried a known key.
-    pub lost: bool,
-    /// An `end` condition held. Never fires on a Fault: the caller's conditions see to that.
-    pub ended: bool,
-    /// The answer told the time to live (`ttl.from`); capped by [`Policy::max`].
-    pub ttl: Option<Duration>,
-}
-
-impl End {
-    /// An answer that says nothing about its conversation.
-    pub fn of(outcome: Outcome) -> Self {
-        Self { outcome, lost: false, ended: false, ttl: None }
-    }
-}
-
-/// What learning the keys of an answer did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Learning {
-    /// New keys bound.
-    pub bound: u16,
-    /// Keys that the conversation had already.
-    pub known: u16,
-    /// Keys taken from another conversation.
-    pub rebound: u16,
-    /// Of these, from a conversation on another node.
-    pub conflicts: u16,
-    /// Keys refused because the table is full.
-    pub refused: u16,
-    /// Hints remembered.
-    pub hints: u16,
-}
-
-/// The table of conversations: one for the process, shared by all workers, surviving reloads.
-#[derive(Debug)]
-pub struct Affinity {
-    #[expect(dead_code, reason = "being filled in")]
-    registry: Arc<Registry>,
-    counters: Counters,
-}
-
-impl Affinity {
-    /// An empty table.
-    pub fn new(_limits: Limits, registry: Arc<Registry>) -> Arc<Self> {
-        Arc::new(Self { registry, counters: Counters::default() })
-    }
-
-    /// New bounds after a reload. Nobody is evicted by it.
-    pub fn set_limits(&self, _limits: Limits) {}
-
-    /// The node for a request, admitted there. Everything about the conversation that can be known before connecting
-    /// has happened when this returns: first contact is reserved, the conversation is in use.
-    ///
-    /// # Errors
-    ///
-    /// See [`Refusal`]; nothing stays behind, except that a lost conversation is remembered as lost for a while.
-    pub fn place(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Visit, Refusal> {
-        let pick = Pick { exclude: ask.tried, random: ask.random, now_ms: ask.now.0, ..Pick::default() };
-        let node = ask.nodes.pick(pick).ok_or(Refusal::NoNode)?;
-        let admitted = node.live.try_enter(node.limits.requests).ok_or(Refusal::NoNode)?;
-        Ok(Visit { node: node.id, code: Code::Balanced, admitted, known: SmallVec::new() })
-    }
-
-    /// Removes up to `at_most` conversations that have expired; the control plane calls it now and then. Returns how
-    /// many it looked at, so that a caller goes on while that is `at_most`.
-    pub fn sweep(&self, _now: Now, _at_most: usize) -> usize {
-        0
-    }
-
-    /// known
-    pub fn is_known(&self, _key: Fingerprint, _now: Now) -> bool {
-        false
-    }
-    /// Counts since the process began.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    /// Present sizes.
-    pub fn gauges(&self) -> Gauges {
-        Gauges::default()
-    }
-}
-
-/// One request from its placement to the end of its answer. While it lives its conversation is in use and its node
-/// has one request more. Dropped without [`Visit::finish`] it counts as not answered, which proves nothing.
+/// One request from its placement to the end of its answer.
+///
+/// While it lives its conversation is in use and its node has one request more. Dropped without [`Visit::finish`] it counts
+/// as not answered, which proves nothing.
 #[derive(Debug)]
 #[must_use = "dropping a visit ends it"]
 pub struct Visit {
-    node: NodeId,
-    code: Code,
-    #[expect(dead_code, reason = "holds the admission")]
-    admitted: InFlight,
-    known: SmallVec<[u16; 4]>,
+    pub(super) affinity: Arc<Affinity>,
+    pub(super) conversation: Option<Arc<Conversation>>,
+    /// Further conversations on the same node whose keys the request carries: in use as well.
+    pub(super) others: SmallVec<[Arc<Conversation>; 1]>,
+    pub(super) node: NodeId,
+    pub(super) admitted: Option<InFlight>,
+    pub(super) code: Code,
+    chosen_by: Code,
+    pub(super) conflict: bool,
+    /// A byte may have been written.
+    committed: bool,
+    pub(super) known: SmallVec<[u16; 4]>,
+    pub(super) key: Option<Fingerprint>,
+    /// The keys of the request that its conversation has, themselves.
+    pub(super) carried: SmallVec<[Fingerprint; 2]>,
+    weak: SmallVec<[Fingerprint; 2]>,
+    weak_for: Duration,
+    /// The conversation that the request used is over.
+    pub(super) over: bool,
+    /// Keys that this very answer has bound.
+    pub(super) learnt: SmallVec<[Fingerprint; 2]>,
 }
 
 impl Visit {
+    pub(super) fn new(affinity: Arc<Affinity>, ask: &Ask<'_>) -> Self {
+        Self {
+            affinity,
+            conversation: None,
+            others: SmallVec::new(),
+            node: NodeId(u32::MAX),
+            admitted: None,
+            code: Code::Balanced,
+            chosen_by: Code::Balanced,
+            conflict: false,
+            committed: false,
+            known: SmallVec::new(),
+            key: ask.keys.pins.first().map(|pin| pin.fingerprint),
+            carried: SmallVec::new(),
+            weak: ask.keys.weak.clone(),
+            weak_for: ask.policy.weak,
+            over: false,
+            learnt: SmallVec::new(),
+        }
+    }
+
+    /// The request goes to that node.
+    pub(super) fn go(&mut self, code: Code, choice: Choice) {
+        self.code = code;
+        self.chosen_by = choice.by;
+        self.node = choice.node;
+        self.admitted = Some(choice.admitted);
+    }
+
     /// The node to connect to.
     pub fn node(&self) -> NodeId {
         self.node
@@ -198,20 +81,20 @@ impl Visit {
         self.code
     }
 
-    /// For [`Code::First`] and [`Code::Unpinned`]: how the node was chosen ([`Code::Route`], [`Code::Hash`],
-    /// [`Code::Balanced`] ...). Else the code itself.
+    /// For [`Code::First`], [`Code::Joined`] and [`Code::Unpinned`]: how the node was chosen ([`Code::Route`],
+    /// [`Code::Hash`], [`Code::Balanced`] ...), as far as this request did it. Else the code itself.
     pub fn chosen_by(&self) -> Code {
-        self.code
+        self.chosen_by
     }
 
     /// Known keys of the request named different nodes; the first in rule order decided.
     pub fn conflict(&self) -> bool {
-        false
+        self.conflict
     }
 
     /// The key that decided, or the first pin key: for logs.
     pub fn key(&self) -> Option<Fingerprint> {
-        None
+        self.key
     }
 
     /// Which of the request's pins ([`RequestKeys::pins`], by index) were known, whichever conversation they name.
@@ -227,7 +110,16 @@ impl Visit {
     /// Whether the answer to this request is the first since the conversation changed node. For `moved` conditions;
     /// ask before [`Visit::finish`].
     pub fn after_move(&self) -> bool {
-        false
+        self.conversation.as_ref().is_some_and(|conversation| {
+            let state = conversation.lock();
+            state.moved && state.node == self.node
+        })
+    }
+
+    /// Whether a conversation exists already: then its node is offered the request `attempts` times before
+    /// [`Visit::replace`]; else one failure is enough.
+    pub fn is_pinned(&self) -> bool {
+        self.conversation.as_ref().is_some_and(|conversation| conversation.lock().phase != Phase::Pending)
     }
 
     /// Says that the connection stands and the first byte is about to be written. Call it for every request.
@@ -236,8 +128,32 @@ impl Visit {
     ///
     /// The conversation has another node by now: a parallel request could not reach this one. [`Visit::node`] is the new
     /// one, admitted; connect there and commit again. Nothing may be written to the old one.
-    pub fn commit(&mut self, _now: Now) -> Result<(), NodeId> {
+    pub fn commit(&mut self, now: Now) -> Result<(), NodeId> {
+        if let Some(conversation) = &self.conversation {
+            let mut state = conversation.lock();
+            if state.is_counted() && state.node != self.node {
+                let node = state.node;
+                drop(state);
+                self.follow(node);
+                return Err(node);
+            }
+            if state.phase == Phase::Pending {
+                state.phase = Phase::Live;
+            }
+        }
+        self.committed = true;
+        let until = now.0.saturating_add(self.weak_for.as_millis() as u64);
+        for &key in &self.weak {
+            self.affinity.hints.put(key, self.node, until);
+        }
         Ok(())
+    }
+
+    /// The request goes where its conversation has gone, whatever the limit there: it has been admitted once, and few
+    /// requests follow a move.
+    fn follow(&mut self, node: NodeId) {
+        self.node = node;
+        self.admitted = self.affinity.registry.live(node).map(|live| live.enter());
     }
 
     /// The node accepted no byte of the request (`attempts` times, for a conversation that exists): another node, where
@@ -247,25 +163,61 @@ impl Visit {
     ///
     /// As [`Affinity::place`].
     pub fn replace(&mut self, ask: &Ask<'_>) -> Result<NodeId, Refusal> {
-        let pick = Pick { exclude: ask.tried, random: ask.random, now_ms: ask.now.0, ..Pick::default() };
-        let node = ask.nodes.pick(pick).ok_or(Refusal::NoNode)?;
-        self.admitted = node.live.try_enter(node.limits.requests).ok_or(Refusal::NoNode)?;
-        self.node = node.id;
-        Ok(node.id)
+        self.affinity.tell(ask.now);
+        self.admitted = None;
+        if let Some(conversation) = self.conversation.clone() {
+            let mut state = conversation.lock();
+            match state.phase {
+                Phase::Lost => return Err(Refusal::SessionLost { node: state.node }),
+                Phase::Gone => {}
+                _ => {
+                    self.replace_pinned(&mut state, ask)?;
+                    return Ok(self.node);
+                }
+            }
+        }
+        let choice = match self.code {
+            Code::Unpinned if !matches!(self.chosen_by, Code::Route | Code::LearntRoute | Code::Weak) => {
+                self.affinity.balance(ask, self.key.map(|key| key.0), self.chosen_by)?
+            }
+            _ => self.affinity.choose(ask)?,
+        };
+        let code = if self.code == Code::Unpinned { Code::Unpinned } else { choice.by };
+        self.go(code, choice);
+        Ok(self.node)
     }
 
-    /// Whether a key of an answer still has to be bound: false where [`Visit::learn`] would change nothing, so that a
-    /// piece need not wait for anybody.
-    pub fn is_new(&self, _key: &LearntKey) -> bool {
-        true
+    fn replace_pinned(&mut self, state: &mut State, ask: &Ask<'_>) -> Result<(), Refusal> {
+        if state.node != self.node
+            && let Some(node) = ask.nodes.get(state.node).filter(|node| can_serve(node, ask))
+        {
+            // A parallel request has moved it already.
+            let choice = admit(node, self.chosen_by)?;
+            self.go(self.code, choice);
+            return Ok(());
+        }
+        self.displace(state, ask, true)
     }
 
-    /// Binds the keys of (a part of) the answer, before that part is passed on. May be called several times.
-    pub fn learn(&mut self, _keys: &[LearntKey], _policy: &Policy, _now: Now) -> Learning {
-        Learning::default()
+    /// Ends the visit for all conversations it uses.
+    pub(super) fn leave(&mut self, outcome: Outcome, now: Now) {
+        let outcome = self.committed.then_some(outcome);
+        for conversation in self.conversation.take().into_iter().chain(std::mem::take(&mut self.others)) {
+            self.affinity.leave(&conversation, &mut conversation.lock(), (self.node, outcome), now);
+        }
     }
 
-    /// The answer has ended, or will not come. Order within: `lost`, then `ended`; keys learnt from this very answer
-    /// go on as a new conversation.
-    pub fn finish(self, _end: End, _policy: &Policy, _now: Now) {}
+    /// An answer has come: something was written, whatever the caller told.
+    pub(super) fn answered(&mut self) {
+        self.committed = true;
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if self.conversation.is_some() || !self.others.is_empty() {
+            let now = self.affinity.latest();
+            self.leave(Outcome::NoAnswer, now);
+        }
+    }
 }

@@ -11,8 +11,10 @@ mod escape;
 mod facts;
 mod fault;
 mod fault_text;
+mod inflate;
 mod matcher;
 mod media;
+mod multipart;
 mod multiref;
 mod namespaces;
 pub mod operation;
@@ -24,6 +26,7 @@ mod tag;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod transfer;
 mod values;
 mod wanted;
 

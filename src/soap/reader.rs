@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use super::charset::{Characters, Utf8};
 use super::envelope::Envelope;
+use super::escape::is_space;
+use super::inflate::Coding;
 use super::media::MediaType;
+use super::multipart::{Multipart, Root as RootPart};
 use super::place::Map;
 use super::tokens::Tokenizer;
-use super::{Facts, Wanted};
+use super::transfer::Transfer;
+use super::{Facts, Origin, Wanted};
 
 /// How the body is wrapped, from the HTTP fields.
 #[derive(Debug, Clone, Copy, Default)]
@@ -82,6 +86,7 @@ pub enum Stop {
 /// Reads one message.
 #[derive(Debug)]
 pub struct Reader {
+    coding: Coding,
     body: Body,
     state: State,
     limits: Limits,
@@ -92,14 +97,22 @@ pub struct Reader {
 impl Reader {
     /// A reader for one message.
     pub fn new(wanted: Arc<Wanted>, content: Content<'_>, limits: Limits) -> Self {
-        let envelope = Envelope::new(wanted, limits);
-        let (charset, state) = match content.content_type.map(MediaType::parse) {
-            Some(Some(media)) if media.is_xml() => (media.parameter("charset"), State::Head),
-            None => (None, State::Head),
-            _ => (None, State::Stopped(Stop::Unreadable("the media type is not XML".into()))),
+        let mut envelope = Envelope::new(wanted, limits);
+        let coding = Coding::named(content.content_encoding, limits.bytes);
+        if let Coding::Readable(_) = coding {
+            envelope.facts.origin = Origin::Decoded;
+        }
+        let mut body = Body::new(envelope);
+        let readable = match (&coding, content.content_type.map(<[u8]>::trim_ascii)) {
+            (Coding::Unreadable, _) => Err(Stop::Unreadable("a content coding that is not gzip or deflate".into())),
+            (_, None | Some(b"")) => {
+                body.is_guess = true;
+                Ok(())
+            }
+            (_, Some(field)) => body.content_type(field),
         };
-        let text = Text { tokenizer: Tokenizer::new(), envelope };
-        Self { body: Body { characters: Characters::new(charset.as_deref()), text }, state, limits, bytes: 0 }
+        let state = readable.map_or_else(State::Stopped, |()| State::Head);
+        Self { coding, body, state, limits, bytes: 0 }
     }
 
     /// Takes the next piece. After [`State::Stopped`] pieces are ignored.
@@ -109,13 +122,17 @@ impl Reader {
         }
         let room = usize::try_from(self.limits.bytes.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
         let readable = &piece[..piece.len().min(room)];
-        let mut result = self.body.push(readable, self.bytes);
+        let body = &mut self.body;
+        let mut result = match &mut self.coding {
+            Coding::Readable(inflate) => inflate.push(readable, &mut |decoded, at| body.push(decoded, at)),
+            _ => body.push(readable, self.bytes),
+        };
         self.bytes += readable.len() as u64;
         if result.is_ok() && readable.len() < piece.len() {
             result = Err(Stop::Limit(format!("more than {} bytes were to be read", self.limits.bytes)));
         }
         self.state = match result {
-            Ok(()) => self.body.text.envelope.state(),
+            Ok(()) => self.body.root.text.envelope.state(),
             Err(stop) => State::Stopped(stop),
         };
     }
@@ -125,13 +142,13 @@ impl Reader {
         if matches!(self.state, State::Stopped(_)) {
             return;
         }
-        let stop = if self.bytes == 0 { Stop::Empty } else { self.body.end() };
+        let stop = if self.bytes == 0 { Stop::Empty } else { self.body.root.end() };
         self.state = State::Stopped(stop);
     }
 
     /// What is known so far.
     pub fn facts(&self) -> &Facts {
-        &self.body.text.envelope.facts
+        &self.body.root.text.envelope.facts
     }
 
     /// How far reading has come.
@@ -140,16 +157,90 @@ impl Reader {
     }
 }
 
-/// The envelope's bytes.
+/// The body, content coding undone: an envelope, or parts of which one is.
 #[derive(Debug)]
 struct Body {
+    multipart: Option<Multipart>,
+    /// Nothing says what it is, so that its first byte must.
+    is_guess: bool,
+    root: Root,
+}
+
+impl Body {
+    fn new(envelope: Envelope) -> Self {
+        let text = Text { tokenizer: Tokenizer::new(), envelope };
+        let root = Root { transfer: Transfer::Plain, characters: Characters::new(None), text };
+        Self { multipart: None, is_guess: false, root }
+    }
+
+    /// Takes what the media type says.
+    fn content_type(&mut self, field: &[u8]) -> Result<(), Stop> {
+        match MediaType::parse(field) {
+            Some(media) if media.is_multipart() => {
+                self.multipart = Multipart::new(&media);
+                let has_boundary = self.multipart.is_some();
+                has_boundary
+                    .then_some(())
+                    .ok_or_else(|| Stop::Unreadable("a multipart message without boundary".into()))
+            }
+            media => self.root.media(media),
+        }
+    }
+
+    fn push(&mut self, piece: &[u8], at: u64) -> Result<(), Stop> {
+        if self.is_guess
+            && let Some(first) = piece.iter().find(|&&byte| !is_space(byte))
+        {
+            // A `<`, a byte order mark, or the zero of a UTF-16 character.
+            if !matches!(first, b'<' | 0xEF | 0xFE | 0xFF | 0) {
+                return Err(Stop::Unreadable("no media type, and it does not begin as XML does".into()));
+            }
+            self.is_guess = false;
+        }
+        let root = &mut self.root;
+        match &mut self.multipart {
+            None => root.push(piece, at),
+            Some(multipart) => multipart.push(piece, at, &mut |part| match part {
+                RootPart::Begins { content_type, transfer } => root.begin(content_type, transfer),
+                RootPart::Bytes(bytes, at) => root.push(bytes, at),
+                RootPart::Ends => Err(root.end()),
+            }),
+        }
+    }
+}
+
+/// The envelope's bytes.
+#[derive(Debug)]
+struct Root {
+    transfer: Transfer,
     characters: Characters,
     text: Text,
 }
 
-impl Body {
+impl Root {
+    /// Takes what the root part's headers say.
+    fn begin(&mut self, content_type: Option<&[u8]>, transfer: Option<&[u8]>) -> Result<(), Stop> {
+        self.transfer = Transfer::named(transfer)
+            .ok_or_else(|| Stop::Unreadable("a root part with an unknown transfer encoding".into()))?;
+        content_type.map_or(Ok(()), |field| self.media(MediaType::parse(field)))
+    }
+
+    /// Takes what the media type of the envelope says.
+    fn media(&mut self, media: Option<MediaType<'_>>) -> Result<(), Stop> {
+        let Some(media) = media.filter(MediaType::is_xml) else {
+            return Err(Stop::Unreadable("the media type is not XML".into()));
+        };
+        if let Some(charset) = media.parameter("charset") {
+            self.characters = Characters::new(Some(&charset));
+        }
+        Ok(())
+    }
+
     fn push(&mut self, piece: &[u8], at: u64) -> Result<(), Stop> {
-        self.characters.push(piece, at, &mut self.text)
+        match &mut self.transfer {
+            Transfer::Plain => self.characters.push(piece, at, &mut self.text),
+            transfer => transfer.push(piece, at, &mut |piece, at| self.characters.push(piece, at, &mut self.text)),
+        }
     }
 
     /// Why nothing more is read, after the last byte.

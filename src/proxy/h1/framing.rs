@@ -22,12 +22,16 @@ pub enum Framing {
 /// * `Content-Length` must be one line of decimal digits. Repeated lines and lists are refused even where all values are
 ///   equal, and so are leading zeros: some servers read `010` as 8.
 /// * Both together are refused.
+/// * So are `Content_Length` and `Transfer_Encoding`, see [`HeadError::FramingAlias`].
 ///
 /// # Errors
 ///
 /// Any other combination, with status 400; 501 where only an unknown coding is the matter (RFC 9112 §6.1).
 pub fn request_framing(head: &Request) -> Result<Framing, HeadError> {
     let seen = Seen::of(head.fields())?;
+    if head.fields().iter().any(|field| field.known == Name::Other && is_alias(field.name)) {
+        return Err(HeadError::FramingAlias);
+    }
     match (seen.coding, seen.length) {
         (Some(_), Some(_)) => Err(HeadError::LengthAndCoding),
         (Some(_), None) if head.version == Version::Http10 => Err(HeadError::TransferEncoding),
@@ -80,7 +84,6 @@ impl<'a> Seen<'a> {
                     codings += 1;
                     seen.coding = Some(field.value);
                 }
-                Name::Other if is_alias(field.name) => return Err(HeadError::FramingAlias),
                 _ => {}
             }
         }

@@ -104,6 +104,10 @@ impl HeadSearch {
 
     /// The end of the head, once it is there.
     fn find(&mut self, buf: &[u8], limits: &HeadLimits, kind: Kind) -> Result<Option<usize>, HeadError> {
+        if buf.len() < self.scanned {
+            // The caller took bytes away: another head.
+            *self = Self::default();
+        }
         if kind == Kind::Response && self.scanned < STATUS_LINE_BEGIN.len() {
             let length = buf.len().min(STATUS_LINE_BEGIN.len());
             if buf[..length] != STATUS_LINE_BEGIN[..length] {

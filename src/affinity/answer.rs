@@ -1,0 +1,247 @@
+//! What an answer does: teaches keys, tells a loss, ends a conversation.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use smallvec::SmallVec;
+
+use super::conversation::{Key, Look, Phase, State};
+use super::counters::count;
+use super::lifecycle::Leaves;
+use super::{Affinity, Code, Conversation, End, Learning, Now, Outcome, Policy, Visit};
+use crate::session::{Fingerprint, Learnt, LearntKey};
+use crate::upstream::NodeId;
+
+impl Visit {
+    /// Binds the keys of (a part of) the answer, before that part is passed on. May be called several times.
+    ///
+    /// Keys go to the conversation of the request; without one, to the conversation on this node that has one of them,
+    /// else to a new one. The answer is the authority: a key of another conversation is taken from it.
+    pub fn learn(&mut self, keys: &[LearntKey], policy: &Policy, now: Now) -> Learning {
+        let mut learning = Learning::default();
+        self.affinity.tell(now);
+        self.answered();
+        let mut pins: SmallVec<[Fingerprint; 4]> = SmallVec::new();
+        for key in keys {
+            let until = match key.kind {
+                Learnt::Pin => {
+                    if !pins.contains(&key.fingerprint) {
+                        pins.push(key.fingerprint);
+                    }
+                    continue;
+                }
+                Learnt::Route => u64::MAX,
+                Learnt::Weak => now.0.saturating_add(policy.weak.as_millis() as u64),
+            };
+            self.affinity.hints.put(key.fingerprint, self.node, until);
+            learning.hints += 1;
+        }
+        if pins.is_empty() || !policy.pins {
+            return learning;
+        }
+        // A conversation may end while this binds, by a parallel request: then what this answer teaches begins a new one.
+        loop {
+            self.leave_if_over(now);
+            if self.over {
+                // What the request carried has ended with it.
+                pins.retain(|key| !self.carried.contains(key));
+            }
+            if pins.is_empty() {
+                break;
+            }
+            let Some(conversation) = self.conversation_for(&pins, policy, now) else {
+                learning.refused += pins.len() as u16;
+                self.affinity.counters.refused_keys.fetch_add(pins.len() as u64, Relaxed);
+                if self.code != Code::Unpinned {
+                    count(&self.affinity.counters.served_unpinned);
+                }
+                break;
+            };
+            if self.bind(&conversation, &pins, policy, &mut learning) {
+                break;
+            }
+        }
+        learning
+    }
+
+    /// Leaves the request's conversation if it is over: what comes now is not its own.
+    fn leave_if_over(&mut self, now: Now) {
+        let Some(conversation) = self.conversation.clone() else { return };
+        let mut state = conversation.lock();
+        if matches!(state.phase, Phase::Lingering | Phase::Lost | Phase::Gone) {
+            self.affinity.leave(&conversation, &mut state, (self.node, None), now);
+            self.conversation = None;
+            self.over = true;
+        }
+    }
+
+    /// The conversation that takes the keys of this answer, in use by this visit.
+    fn conversation_for(&mut self, pins: &[Fingerprint], policy: &Policy, now: Now) -> Option<Arc<Conversation>> {
+        if self.conversation.is_none() {
+            let affinity = Arc::clone(&self.affinity);
+            self.conversation = pins
+                .iter()
+                .find_map(|&key| affinity.enter_at(key, self.node, now))
+                .or_else(|| affinity.begin(self.node, Phase::Live, policy, now));
+        }
+        self.conversation.clone()
+    }
+
+    /// Binds under the conversation's lock. False if it is over.
+    fn bind(
+        &mut self,
+        conversation: &Arc<Conversation>,
+        pins: &[Fingerprint],
+        policy: &Policy,
+        learning: &mut Learning,
+    ) -> bool {
+        let affinity = Arc::clone(&self.affinity);
+        let mut taken: SmallVec<[(Arc<Conversation>, Fingerprint); 2]> = SmallVec::new();
+        {
+            let mut state = conversation.lock();
+            match state.phase {
+                // It was not said before that the node took the request, but it has answered.
+                Phase::Pending => state.phase = Phase::Live,
+                Phase::Live => {}
+                Phase::Lingering | Phase::Lost | Phase::Gone => return false,
+            }
+            for &key in pins {
+                if state.has(key) {
+                    learning.known += 1;
+                    continue;
+                }
+                if !affinity.claim_keys(1) {
+                    learning.refused += 1;
+                    continue;
+                }
+                match affinity.table.put(key, conversation) {
+                    None => {
+                        learning.bound += 1;
+                        count(&affinity.counters.learnt);
+                    }
+                    Some(previous) => {
+                        affinity.table.release(1);
+                        learning.rebound += 1;
+                        count(&affinity.counters.rebound);
+                        taken.push((previous, key));
+                    }
+                }
+                self.learnt.push(key);
+                affinity.add_key(conversation, &mut state, Key::new(key, false), policy.keys_per_conversation);
+            }
+        }
+        for (previous, key) in taken {
+            if affinity.disown(&previous, key) != self.node {
+                learning.conflicts += 1;
+                count(&affinity.counters.conflicts);
+            }
+        }
+        true
+    }
+
+    /// The answer has ended, or will not come. Order within: `lost`, then `ended`; keys learnt from this very answer
+    /// go on as a new conversation.
+    pub fn finish(mut self, end: End, policy: &Policy, now: Now) {
+        self.affinity.tell(now);
+        if end.outcome != Outcome::NoAnswer {
+            self.answered();
+        }
+        if let Some(conversation) = self.conversation.clone() {
+            let mut state = conversation.lock();
+            if let Some(ttl) = end.ttl {
+                state.set_idle(ttl);
+                self.affinity.requeue(&mut state, now);
+            }
+            let lost = end.lost && !self.known.is_empty();
+            if lost || end.ended {
+                self.end(&conversation, &mut state, lost, policy, now);
+            } else if end.outcome == Outcome::Success
+                && state.phase == Phase::Lingering
+                && state.node == self.node
+                && self.key.is_some_and(|key| state.has(key))
+            {
+                // The client uses the id anew, and the node plays along.
+                self.affinity.set_phase(&mut state, Phase::Live);
+            }
+        }
+        self.leave(end.outcome, now);
+    }
+
+    /// Ends the conversation; keys that this answer taught begin a new one.
+    fn end(&mut self, conversation: &Arc<Conversation>, state: &mut State, lost: bool, policy: &Policy, now: Now) {
+        if matches!(state.phase, Phase::Gone | Phase::Lost) {
+            return;
+        }
+        let affinity = Arc::clone(&self.affinity);
+        let learnt = std::mem::take(&mut self.learnt);
+        let fresh: SmallVec<[Fingerprint; 2]> = learnt.into_iter().filter(|&key| state.has(key)).collect();
+        if fresh.len() == state.keys.len() {
+            // Nothing was known before this answer.
+            return;
+        }
+        if state.phase == Phase::Live || state.phase == Phase::Pending {
+            count(if lost { &affinity.counters.lost } else { &affinity.counters.ended });
+        }
+        if !fresh.is_empty() {
+            affinity.bequeath(state, &fresh, self.node, policy, now);
+        }
+        if lost || policy.linger.is_zero() {
+            affinity.retire(conversation, state, Leaves::Quietly);
+        } else {
+            let until = now.0.saturating_add(policy.linger.as_millis() as u64);
+            affinity.keep_until(state, Phase::Lingering, until);
+        }
+    }
+}
+
+impl Affinity {
+    /// Enters the conversation of a key if it lives on this node.
+    fn enter_at(&self, key: Fingerprint, node: NodeId, now: Now) -> Option<Arc<Conversation>> {
+        let conversation = self.table.get(key)?;
+        let mut state = conversation.lock();
+        let lives = state.node == node && state.phase == Phase::Live && state.look(now) == Look::Alive;
+        if !lives {
+            return None;
+        }
+        let confirmed = state.confirmed;
+        self.enter(&mut state, now);
+        // An answer does not confirm: only a request that brings a key back does.
+        state.confirmed = confirmed;
+        drop(state);
+        Some(conversation)
+    }
+
+    /// A key has been taken from this conversation. Its node is returned.
+    fn disown(&self, conversation: &Arc<Conversation>, key: Fingerprint) -> NodeId {
+        let mut state = conversation.lock();
+        state.forget(key);
+        if state.keys.is_empty() && state.in_flight == 0 && state.phase != Phase::Gone {
+            self.retire(conversation, &mut state, Leaves::Quietly);
+        }
+        state.node
+    }
+
+    /// Keys that the last answer of a conversation taught begin a new one on the node that answered.
+    fn bequeath(&self, state: &mut State, keys: &[Fingerprint], node: NodeId, policy: &Policy, now: Now) {
+        let Some(heir) = self.begin(node, Phase::Live, policy, now) else {
+            // No room: the keys go with the rest.
+            self.counters.refused_keys.fetch_add(keys.len() as u64, Relaxed);
+            return;
+        };
+        let mut new = heir.lock();
+        for &key in keys {
+            state.forget(key);
+            self.table.put(key, &heir);
+            new.keys.push(Key::new(key, false));
+        }
+        self.leave(&heir, &mut new, (node, Some(Outcome::Success)), now);
+    }
+
+    /// Its idle time has become another one.
+    fn requeue(&self, state: &mut State, now: Now) {
+        if state.phase == Phase::Live {
+            let due = state.rest_due(now);
+            self.roll.requeue(state.slot, due);
+        }
+    }
+}

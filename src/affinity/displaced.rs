@@ -1,0 +1,91 @@
+//! When the node of a conversation cannot serve: it is down, in maintenance, gone, or accepted no byte.
+
+use super::conversation::{Phase, State};
+use super::counters::count;
+use super::place::{Choice, admit, can_serve};
+use super::{Ask, Code, OnNodeDown, Refusal, SharedSessions, Visit};
+use crate::upstream::{Health, Node, Pick};
+
+impl Visit {
+    /// Finds who takes over and moves the conversation there, or refuses. `tried`: the request was offered to the node
+    /// and not one byte was accepted; else the node's state alone says that it cannot serve.
+    ///
+    /// A reservation is placed again like new work. A conversation that exists goes to another route tag of the request
+    /// (WebLogic names its secondary there), then where `on_node_down` says. It stays there when its first node returns.
+    pub(super) fn displace(&mut self, state: &mut State, ask: &Ask<'_>, tried: bool) -> Result<(), Refusal> {
+        let affinity = std::sync::Arc::clone(&self.affinity);
+        if state.phase == Phase::Pending {
+            let choice = affinity.choose(ask)?;
+            count(&affinity.counters.replaced);
+            affinity.set_node(state, choice.node);
+            let code = if self.code == Code::First { Code::First } else { Code::Joined };
+            self.go(code, choice);
+            return Ok(());
+        }
+        let old = state.node;
+        if let Some((node, _)) = affinity.tagged(ask, Some(old)) {
+            let choice = admit(node, Code::Secondary)?;
+            return self.move_to(state, choice);
+        }
+        match ask.policy.on_node_down {
+            OnNodeDown::Failover => {
+                if let Some(choice) = self.takes_over(state, ask)? {
+                    return self.move_to(state, choice);
+                }
+                // Within a group nobody else has the session, and the group may never come back.
+                if ask.policy.nodes_share_sessions != SharedSessions::Group {
+                    return Err(Refusal::NoNode);
+                }
+            }
+            OnNodeDown::Fault => {}
+        }
+        let up = ask.nodes.get(old).is_some_and(|node| node.live.serves() && node.live.health() == Health::Up);
+        if tried && up {
+            return Err(Refusal::TryLater { node: old });
+        }
+        let elsewhere =
+            ask.nodes.get(old).is_none() && affinity.registry.with(old, |live| live.is_configured()) == Some(true);
+        if !elsewhere && matches!(state.phase, Phase::Live) {
+            // Parallel calls are to hear the same; then the id counts as unknown, so that nobody is shut out for ever.
+            count(&affinity.counters.orphaned);
+            let until = ask.now.0.saturating_add(ask.policy.tombstone.as_millis() as u64);
+            affinity.keep_until(state, Phase::Lost, until);
+        }
+        Err(Refusal::SessionLost { node: old })
+    }
+
+    /// The successor, nodes of the group, any: as far as the nodes share their sessions.
+    fn takes_over(&self, state: &State, ask: &Ask<'_>) -> Result<Option<Choice>, Refusal> {
+        let old = ask.nodes.get(state.node);
+        let group = old.and_then(|node| node.group.as_deref());
+        let within =
+            |node: &&Node| ask.policy.nodes_share_sessions != SharedSessions::Group || node.group.as_deref() == group;
+        let successor = old
+            .and_then(|node| ask.nodes.get(node.successor?))
+            .filter(|node| node.id != state.node && can_serve(node, ask));
+        if let Some(successor) = successor.filter(within) {
+            return admit(successor, Code::Moved).map(Some);
+        }
+        let mut exclude: smallvec::SmallVec<[_; 8]> = ask.tried.into();
+        exclude.push(state.node);
+        let pick = Pick { exclude: &exclude, random: ask.random, now_ms: ask.now.0, ..Pick::default() };
+        let anywhere = ask.policy.nodes_share_sessions != SharedSessions::Group;
+        let picks = [group.map(|_| Pick { group, ..pick }), anywhere.then_some(pick)];
+        for pick in picks.into_iter().flatten() {
+            while let Some(node) = ask.nodes.pick(pick) {
+                if let Ok(choice) = admit(node, Code::Moved) {
+                    return Ok(Some(choice));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn move_to(&mut self, state: &mut State, choice: Choice) -> Result<(), Refusal> {
+        count(&self.affinity.counters.moved);
+        self.affinity.set_node(state, choice.node);
+        state.moved = true;
+        self.go(choice.by, choice);
+        Ok(())
+    }
+}

@@ -1,0 +1,15 @@
+//! The table as its users see it: scripts of requests and answers.
+
+mod capacity;
+mod placement;
+mod semantics;
+mod trouble;
+mod world;
+
+use super::*;
+use world::World;
+
+/// Runs a script and compares every decision. See [`World::run`] for the language.
+fn check(world: &mut World, script: &str) {
+    world.run(script);
+}
