@@ -87,7 +87,9 @@ impl Affinity {
 
     /// Whether a key belongs to a conversation that has not expired. Uses nothing: the conversation stays as idle as it is.
     pub fn is_known(&self, key: Fingerprint, now: Now) -> bool {
-        self.table.get(key).is_some_and(|conversation| conversation.lock().look(now) == super::conversation::Look::Alive)
+        self.table
+            .get(key)
+            .is_some_and(|conversation| conversation.lock().look(now) == super::conversation::Look::Alive)
     }
 
     /// Removes conversations whose time is over, looking at `at_most`; the control plane calls it now and then. Returns how

@@ -4,23 +4,12 @@ use std::collections::HashMap;
 
 use super::model::{Config, Node, Upstream};
 use super::read::{Cx, nearest};
-use super::tree;
 use crate::session::RuleSet;
 use crate::session::spec::{Mark, Ttl};
 use crate::soap::Prefixes;
 
 /// Checks across sections; problems go to `cx`.
-pub fn check(config: &Config, root: &tree::Node, cx: &mut Cx) {
-    for (key, count, way) in [
-        ("listeners", config.listeners.len(), "- {name: public, address: 0.0.0.0:8280}"),
-        ("routes", config.routes.len(), "- {path: /*, upstream: NAME}"),
-        ("upstreams", config.upstreams.len(), "NAME: {nodes: [{name: node1, url: http://10.0.0.11:8080}]}"),
-    ] {
-        // What is there but wrong has been told.
-        if count == 0 && cx.problems.is_empty() {
-            tell(cx, root.at, key, format!("none is written; the least is {way}"));
-        }
-    }
+pub fn check(config: &Config, cx: &mut Cx) {
     listeners(config, cx);
     routes(config, cx);
     for (number, upstream) in config.upstreams.iter().enumerate() {
@@ -40,17 +29,17 @@ fn listeners(config: &Config, cx: &mut Cx) {
         for earlier in &config.listeners[..number] {
             if earlier.name == listener.name {
                 let message = format!("{} is the name of an earlier listener; give each its own", listener.name);
-                tell(cx, listener.at, "listeners", message);
+                tell(cx, listener.at, format!("listeners[{number}]"), message);
             }
             if earlier.address.port() != 0 && earlier.address == listener.address {
                 let message =
                     format!("{} listens on {} already; give each its own address", earlier.name, listener.address);
-                tell(cx, listener.at, "listeners", message);
+                tell(cx, listener.at, format!("listeners[{number}]"), message);
             }
         }
         if config.admin.address == Some(listener.address) && listener.address.port() != 0 {
             let message = format!("admin listens on {} too; give one of them another address", listener.address);
-            tell(cx, listener.at, "listeners", message);
+            tell(cx, listener.at, format!("listeners[{number}]"), message);
         }
     }
 }
@@ -80,10 +69,6 @@ fn routes(config: &Config, cx: &mut Cx) {
 
 fn nodes(upstream: &Upstream, cx: &mut Cx) {
     let key = |number: usize| format!("upstreams.{}.nodes[{number}]", upstream.name);
-    if upstream.nodes.is_empty() && cx.problems.is_empty() {
-        let message = "has no node; write at least one: {name: node1, url: http://10.0.0.11:8080}";
-        tell(cx, upstream.at, format!("upstreams.{}.nodes", upstream.name), message.to_owned());
-    }
     let mut names: HashMap<&str, usize> = HashMap::new();
     let mut urls: HashMap<String, &Node> = HashMap::new();
     for (number, node) in upstream.nodes.iter().enumerate() {
@@ -97,12 +82,6 @@ fn nodes(upstream: &Upstream, cx: &mut Cx) {
         if let Some(earlier) = urls.insert(node.url.to_string(), node).filter(|earlier| earlier.name != node.name) {
             let message = format!("{} is the node {} already; write each server once", node.url, earlier.name);
             tell(cx, node.at, format!("{}.url", key(number)), message);
-        }
-        if upstream.tls.is_some() && node.url.scheme == super::model::Scheme::Http && !any_https(upstream) {
-            let message = "tls is set, but every node is spoken to in clear text; write https://, or remove tls";
-            if number == 0 {
-                tell(cx, node.at, format!("{}.url", key(number)), message.to_owned());
-            }
         }
     }
     for (number, node) in upstream.nodes.iter().enumerate() {
@@ -119,10 +98,6 @@ fn nodes(upstream: &Upstream, cx: &mut Cx) {
         };
         tell(cx, node.at, format!("{}.successor", key(number)), message);
     }
-}
-
-fn any_https(upstream: &Upstream) -> bool {
-    upstream.nodes.iter().any(|node| node.url.scheme == super::model::Scheme::Https)
 }
 
 /// Equal node names in one affinity group are one machine; so what names the machine must agree.
@@ -152,6 +127,16 @@ fn group(upstream: &Upstream, earlier: &[Upstream], cx: &mut Cx) {
 
 fn rules(upstream: &Upstream, cx: &mut Cx) {
     let Some(sticky) = &upstream.sticky else { return };
+    let keys = || sticky.rules.iter().flat_map(|rules| &rules.keys).map(|key| key.key.text.as_str());
+    let conditions = sticky.rules.iter().flat_map(|rules| rules.end.iter().chain(&rules.lost));
+    for replaced in conditions.filter_map(|condition| condition.replaced.as_ref()) {
+        if !keys().any(|key| key == replaced.text) {
+            let near =
+                nearest(&replaced.text, keys()).map_or_else(String::new, |near| format!("did you mean {near}? "));
+            let message = format!("there is no key {:?}; {near}name a key of these rules", replaced.text);
+            tell(cx, replaced.at, cx.kept_key(replaced.at), message);
+        }
+    }
     let ttl = Ttl { idle: sticky.ttl.idle, max: sticky.ttl.max, linger: sticky.ttl.linger, from: None };
     if let Err(problems) = RuleSet::compile(&sticky.rules, &Prefixes::new(), &ttl) {
         for (mark, message) in problems {

@@ -27,8 +27,8 @@ pub trait Form {
     fn show(&self, value: &Self::Value) -> Shown;
     /// As JSON Schema.
     fn schema(&self) -> Json;
-    /// Whether quotes are fine around it. Numbers and `true` stand without.
-    fn takes_quoted(&self) -> bool {
+    /// Whether this text may stand in quotes. Numbers and `true` stand without.
+    fn takes_quoted(&self, _text: &str) -> bool {
         true
     }
 }
@@ -172,7 +172,7 @@ impl Form for Flag {
     fn schema(&self) -> Json {
         json!({"type": "boolean"})
     }
-    fn takes_quoted(&self) -> bool {
+    fn takes_quoted(&self, _text: &str) -> bool {
         false
     }
 }
@@ -226,7 +226,7 @@ impl Form for Count {
     fn schema(&self) -> Json {
         json!({"type": "integer", "minimum": self.min, "maximum": self.max})
     }
-    fn takes_quoted(&self) -> bool {
+    fn takes_quoted(&self, _text: &str) -> bool {
         false
     }
 }
@@ -264,7 +264,7 @@ impl<T: TryFrom<u64> + Copy + Into<u64>> Form for Fit<T> {
     fn schema(&self) -> Json {
         self.0.schema()
     }
-    fn takes_quoted(&self) -> bool {
+    fn takes_quoted(&self, _text: &str) -> bool {
         false
     }
 }
@@ -426,8 +426,8 @@ impl<F: Form> Form for Or<F> {
     fn schema(&self) -> Json {
         json!({"anyOf": [{"const": self.0}, self.1.schema()]})
     }
-    fn takes_quoted(&self) -> bool {
-        self.1.takes_quoted()
+    fn takes_quoted(&self, text: &str) -> bool {
+        text == self.0 || self.1.takes_quoted(text)
     }
 }
 

@@ -103,7 +103,7 @@ impl<'a, 'e> Includer<'a, 'e> {
 
     fn join(&mut self, root: &mut Node, part: Node) {
         let Value::Map(part_entries) = part.value else {
-            if !matches!(part.value, Value::Nothing) {
+            if !matches!(part.value, Value::Nothing | Value::Broken) {
                 self.problems.push(self.places.problem(part.at, "", "a configuration is a map: {key: value}"));
             }
             return;

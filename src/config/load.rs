@@ -6,7 +6,7 @@ use super::check;
 use super::include::Includer;
 use super::model::{Config, Sticky};
 use super::places::{Places, Problem};
-use super::read::Cx;
+use super::read::{Cx, Written};
 use super::sections;
 use super::show::Shown;
 use super::tree::{Environment, Node, Value};
@@ -25,6 +25,8 @@ pub struct Loaded {
     pub places: Places,
     /// The configuration with all defaults, to be shown.
     pub effective: Shown,
+    /// What the files say that is not the default.
+    pub written: Vec<Written>,
 }
 
 /// How many problems are told at most; a file with more is mostly one mistake.
@@ -52,7 +54,15 @@ impl Config {
     /// # Errors
     /// Every problem, sorted by place.
     pub fn parse(text: &str, name: &str) -> Result<Loaded, Vec<Problem>> {
-        read(Some(&variable), |includer| includer.text(text, Path::new(name), 0))
+        Self::parse_with(text, name, Some(&variable))
+    }
+
+    /// As [`Config::parse`], with other variables.
+    ///
+    /// # Errors
+    /// Every problem, sorted by place.
+    pub fn parse_with(text: &str, name: &str, environment: Environment) -> Result<Loaded, Vec<Problem>> {
+        read(environment, |includer| includer.text(text, Path::new(name), 0))
     }
 }
 
@@ -89,15 +99,15 @@ fn read(environment: Environment, files: impl FnOnce(&mut Includer) -> Option<No
     }
     let whole = cx.places.mark(0, 0, 0);
     let root = root.unwrap_or(Node { at: whole, value: Value::Nothing });
-    let (config, effective) = cx.root(&Node { at: whole, ..root.clone() }, sections::config);
+    let (config, effective) = cx.root(&Node { at: whole, ..root }, sections::config);
     if let Some(config) = &config {
-        check::check(config, &Node { at: whole, ..root }, &mut cx);
+        check::check(config, &mut cx);
     }
     match config {
         Some(config) if cx.problems.is_empty() => {
             let warnings = warn::warnings(&config, &cx);
             let files = cx.places.files().to_vec();
-            Ok(Loaded { config, warnings, files, places: cx.places, effective })
+            Ok(Loaded { config, warnings, files, places: cx.places, effective, written: cx.written })
         }
         _ => Err(in_order(cx.problems)),
     }

@@ -26,6 +26,9 @@ mod restart;
 mod show_rules;
 mod warn;
 
+#[cfg(test)]
+mod tests;
+
 pub use load::{Loaded, parse_sticky};
 pub use model::Config;
 pub use places::{Place, Places, Problem};

@@ -53,12 +53,18 @@ const PENDING: &[Pending] = &[
 pub fn warnings(written: &[Written]) -> Vec<(Written, String)> {
     let mut warnings = Vec::new();
     for row in PENDING {
-        let mut met = written.iter().filter(|one| row.covers(one));
-        let Some(first) = met.next() else { continue };
-        let more = met.filter(|one| one.kind == row.key).count();
+        let met: Vec<&Written> = written.iter().filter(|one| row.covers(one)).collect();
+        // A map is one place, whatever it holds.
+        let wholes = met.iter().filter(|one| one.kind == row.key).count();
+        let first = met.iter().find(|one| one.kind == row.key).or(met.first());
+        let Some(first) = first else { continue };
         let what = if row.value.is_empty() { "is not acted on yet" } else { "this value is not acted on yet" };
-        let more = if more == 0 { String::new() } else { format!(" (and in {more} more places)") };
-        warnings.push((first.clone(), format!("{what}{more}: {}", row.instead)));
+        let more = match wholes {
+            0 | 1 => String::new(),
+            2 => " (and in 1 more place)".to_owned(),
+            _ => format!(" (and in {} more places)", wholes - 1),
+        };
+        warnings.push(((*first).clone(), format!("{what}{more}: {}", row.instead)));
     }
     warnings
 }
@@ -80,7 +86,7 @@ mod tests {
         let keys = schema::keys();
         for row in PENDING {
             let key = row.key.replace(".*", "");
-            assert!(keys.iter().any(|known| *known == key), "{key}");
+            assert!(keys.contains(&key), "{key}");
         }
     }
 }

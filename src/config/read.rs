@@ -25,6 +25,8 @@ pub struct Cx {
     way: Vec<Step>,
     keys: HashMap<Mark, String>,
     describing: bool,
+    /// Parts of the description that are used in several places.
+    shared: JsonMap<String, Json>,
 }
 
 /// A value in the file that is not the default.
@@ -57,6 +59,7 @@ impl Cx {
             way: Vec::new(),
             keys: HashMap::new(),
             describing: false,
+            shared: JsonMap::new(),
         }
     }
 
@@ -125,7 +128,11 @@ impl Cx {
         let mut cx = Cx { describing: true, ..Cx::new(Places::new()) };
         let mut slot = Slot::new(&mut cx, None);
         slot.map(read);
-        slot.schema
+        let mut schema = slot.schema;
+        if let Json::Object(object) = &mut schema {
+            object.insert("$defs".to_owned(), Json::Object(cx.shared));
+        }
+        schema
     }
 }
 
@@ -170,6 +177,14 @@ impl<'a, 'n> Slot<'a, 'n> {
         self.cx.problem(at, message);
     }
 
+    /// Describes this value once, under a name, and refers to it everywhere.
+    pub fn describe_once(&mut self, name: &str) {
+        if self.cx.describing {
+            let whole = std::mem::replace(&mut self.schema, json!({"$ref": format!("#/$defs/{name}")}));
+            self.cx.shared.insert(name.to_owned(), whole);
+        }
+    }
+
     /// Shows that a secret is set, or nothing.
     pub fn redact(&mut self, set: bool) {
         self.shown = set.then_some(Shown::Secret);
@@ -179,12 +194,18 @@ impl<'a, 'n> Slot<'a, 'n> {
     pub fn scalar<F: Form>(&mut self, form: F) -> Option<F::Value> {
         if self.cx.describing {
             self.schema = form.schema();
+            if self.schema["type"] != "string" {
+                // A variable may stand for anything, but editors see the text that names it.
+                let variable = json!({"type": "string", "pattern": r"\$\{"});
+                self.cx.shared.insert("variable".to_owned(), variable);
+                self.schema = json!({"anyOf": [self.schema, {"$ref": "#/$defs/variable"}]});
+            }
             return None;
         }
         let node = self.node?;
         let message = match &node.value {
-            Value::Scalar(scalar) if scalar.quoted && !form.takes_quoted() => {
-                format!("{:?} is a text; write {} without quotes", scalar.text, form.what())
+            Value::Scalar(scalar) if scalar.quoted && !form.takes_quoted(&scalar.text) => {
+                format!("{:?} is a text because of its quotes; write {}, without quotes", scalar.text, form.what())
             }
             Value::Scalar(scalar) => match form.parse(&scalar.text, self.cx.places.folder(node.at)) {
                 Ok(value) => {
@@ -193,6 +214,7 @@ impl<'a, 'n> Slot<'a, 'n> {
                 }
                 Err(message) => message,
             },
+            Value::Broken => return None,
             Value::Nothing => format!("has no value; write {}, or remove the key", form.what()),
             other => format!("is {}; write {}", other.kind(), form.what()),
         };
@@ -206,6 +228,7 @@ impl<'a, 'n> Slot<'a, 'n> {
             None if self.cx.describing => &[],
             Some(Value::Map(entries)) => entries,
             Some(Value::Nothing) => &[],
+            Some(Value::Broken) => return None,
             Some(other) => {
                 let kind = other.kind();
                 self.problem(format!("is {kind}; a map belongs here: {{key: value}}"));
@@ -223,7 +246,7 @@ impl<'a, 'n> Slot<'a, 'n> {
             shown: Vec::new(),
         };
         let value = read(&mut section);
-        section.unknown_keys();
+        section.unknown_and_missing_keys();
         let Section { properties, required, shown, .. } = section;
         self.schema = json!({"type": "object", "additionalProperties": false, "properties": properties});
         if !required.is_empty() {
@@ -245,6 +268,7 @@ impl<'a, 'n> Slot<'a, 'n> {
         let entries: &[Entry] = match &self.node?.value {
             Value::Map(entries) => entries,
             Value::Nothing => &[],
+            Value::Broken => return None,
             other => {
                 let kind = other.kind();
                 self.problem(format!("is {kind}; a map of names belongs here: {{name: value}}"));
@@ -256,7 +280,10 @@ impl<'a, 'n> Slot<'a, 'n> {
             self.cx.way.push(Step::Name(entry.key.clone()));
             let mut slot = Slot::new(self.cx, Some(&entry.value));
             values.extend(read(&entry.key, entry.at, &mut slot));
-            shown.extend(slot.shown.take().map(|shown| (entry.key.clone(), shown)));
+            if let Some(value) = slot.shown.take() {
+                self.cx.wrote(entry.at, &value);
+                shown.push((entry.key.clone(), value));
+            }
             self.cx.way.pop();
         }
         self.shown = Some(Shown::Map(shown));
@@ -271,6 +298,25 @@ impl<'a, 'n> Slot<'a, 'n> {
             return None;
         }
         self.items(read, false)
+    }
+
+    /// A list of at least one.
+    pub fn some<T>(&mut self, read: impl FnMut(&mut Slot) -> Option<T>) -> Option<Vec<T>> {
+        self.not_empty();
+        self.list(read)
+    }
+
+    /// Tells of a list or map of which nothing is written.
+    pub fn not_empty(&mut self) {
+        let empty = match self.value() {
+            Some(Value::Nothing) => true,
+            Some(Value::List(items)) => items.is_empty(),
+            Some(Value::Map(entries)) => entries.is_empty(),
+            _ => false,
+        };
+        if empty {
+            self.problem("is empty; write at least one");
+        }
     }
 
     /// A list, or a single value in place of a list of one.
@@ -470,9 +516,6 @@ impl<'n> Section<'_, 'n> {
         read: impl FnOnce(&mut Slot) -> Option<T>,
     ) -> Option<T> {
         self.required.push(key);
-        if self.entry(key).is_none() && !self.cx.describing {
-            self.cx.problem(self.at, format!("{key} is missing; it has no default"));
-        }
         self.optional_with(key, doc, read)
     }
 
@@ -483,7 +526,9 @@ impl<'n> Section<'_, 'n> {
 
     /// A list, or a single value in its place, with a reader of its own; absent = empty.
     pub fn many_with<T>(&mut self, key: &'static str, doc: &str, read: impl FnMut(&mut Slot) -> Option<T>) -> Vec<T> {
-        self.optional_with(key, doc, |slot| slot.one_or_list(read)).unwrap_or_default()
+        let value = self.field(key, doc, |slot| slot.one_or_list(read));
+        self.note_written(key, Some(&Shown::List(Vec::new())));
+        value.unwrap_or_default()
     }
 
     /// A map of which every key has a default: read where absent, too.
@@ -511,33 +556,48 @@ impl<'n> Section<'_, 'n> {
         self.cx.way.pop();
     }
 
-    fn unknown_keys(&mut self) {
-        for entry in self.entries {
-            if self.known.contains(&entry.key.as_str()) {
-                continue;
-            }
-            let message = match nearest(&entry.key, self.known.iter().copied()) {
+    /// Whether a key is not written, nor anything that was meant to be it.
+    pub fn is_absent(&self, key: &str) -> bool {
+        !self.entries.iter().any(|entry| entry.key == key || self.meant(&entry.key) == Some(key))
+    }
+
+    /// The known key that an unknown one was meant to be.
+    fn meant(&self, written: &str) -> Option<&'static str> {
+        if self.known.contains(&written) { None } else { nearest(written, self.known.iter().copied()) }
+    }
+
+    fn unknown_and_missing_keys(&mut self) {
+        if self.cx.describing {
+            return;
+        }
+        for entry in self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str())) {
+            let message = match self.meant(&entry.key) {
                 Some(near) => format!("unknown key {:?}; did you mean {near}?", entry.key),
                 None => format!("unknown key {:?}; known here: {}", entry.key, self.known.join(", ")),
             };
             self.cx.problem(entry.at, message);
+        }
+        for key in self.required.clone() {
+            if self.is_absent(key) {
+                self.cx.problem(self.at, format!("{key} is missing; it has no default"));
+            }
         }
     }
 }
 
 /// The known word nearest to a written one, if any is near enough to be meant.
 pub fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    // A long word costs the distance its square; nobody mistypes a word of more than 64 letters.
-    let written: String = written.chars().take(64).collect::<String>().to_ascii_lowercase().replace(['-', ' '], "_");
-    known
-        .map(|word| {
-            (
-                strsim::jaro_winkler(&written, &word.replace('-', "_")),
-                strsim::damerau_levenshtein(&written, &word.replace('-', "_")),
-                word,
-            )
-        })
-        .filter(|(likeness, distance, _)| *likeness > 0.87 || *distance <= 2 && written.len() > 3)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, _, word)| word)
+    let plain = |word: &str| word.to_ascii_lowercase().replace(['-', ' '], "_");
+    // Distances cost the product of the lengths; nobody mistypes a word of more than 64 letters.
+    let written = plain(&written.chars().take(64).collect::<String>());
+    let likeness = |word: &&str| {
+        let word = plain(word);
+        let few_wrong = strsim::damerau_levenshtein(&written, &word) <= (written.len() / 3).max(1) && written.len() > 2;
+        let begun = written.len() > 3 && word.starts_with(&written);
+        let likeness = strsim::jaro_winkler(&written, &word);
+        if few_wrong || begun { likeness.max(0.9) } else { likeness }
+    };
+    let likely = known.map(|word| (likeness(&word), word)).filter(|(likeness, _)| *likeness >= 0.9);
+    // The first of equals, as the file lists them.
+    likely.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, word)| word)
 }

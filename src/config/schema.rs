@@ -26,27 +26,25 @@ pub fn schema() -> Json {
 
 /// Every key of the file: `upstreams.nodes.weight`, names of the user's left out.
 pub fn keys() -> Vec<String> {
-    let mut keys = Vec::new();
-    collect(&schema(), "", &mut keys);
+    let (schema, mut keys) = (schema(), Vec::new());
+    collect(&schema, &schema, "", &mut keys);
     keys.sort();
     keys.dedup();
     keys
 }
 
-fn collect(schema: &Json, way: &str, keys: &mut Vec<String>) {
-    if let Some(properties) = schema.get("properties").and_then(Json::as_object) {
+fn collect(part: &Json, whole: &Json, way: &str, keys: &mut Vec<String>) {
+    if let Some(properties) = part.get("properties").and_then(Json::as_object) {
         for (key, inner) in properties {
             let key = if way.is_empty() { key.clone() } else { format!("{way}.{key}") };
-            collect(inner, &key, keys);
+            collect(inner, whole, &key, keys);
             keys.push(key);
         }
     }
-    for below in ["items", "additionalProperties"] {
-        if let Some(inner) = schema.get(below) {
-            collect(inner, way, keys);
-        }
-    }
-    for inner in schema.get("anyOf").and_then(Json::as_array).into_iter().flatten() {
-        collect(inner, way, keys);
+    let shared = part.get("$ref").and_then(Json::as_str).and_then(|name| whole.pointer(name.strip_prefix('#')?));
+    let below = [part.get("items"), part.get("additionalProperties"), shared];
+    let either = part.get("anyOf").and_then(Json::as_array).into_iter().flatten();
+    for inner in below.into_iter().flatten().chain(either) {
+        collect(inner, whole, way, keys);
     }
 }

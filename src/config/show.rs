@@ -113,13 +113,15 @@ impl Shown {
 
 /// A text as YAML reads it back: plain where that is safe, also inside `[..]` and `{..}`.
 fn quote(text: &str) -> String {
+    // Where it is read again, this would begin a variable.
+    let text = &text.replace("${", "$${");
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_')
         && !text.ends_with([' ', ':'])
         && text.chars().all(|c| c.is_ascii_alphanumeric() || " _-./:@*=+()".contains(c))
         && !text.contains(": ")
         && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
     if plain {
-        return text.to_owned();
+        return text.clone();
     }
     if !text.contains(|c: char| {
         c.is_control() || ('\u{80}'..='\u{a0}').contains(&c) || ['\u{2028}', '\u{2029}', '\u{feff}'].contains(&c)
@@ -165,6 +167,7 @@ mod tests {
             ("8080", "'8080'"),
             ("a: b", "'a: b'"),
             ("#", "'#'"),
+            ("${A}", "'$${A}'"),
             ("a\nb", "\"a\\nb\""),
         ] {
             assert_eq!(quote(text), quoted);

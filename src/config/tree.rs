@@ -31,6 +31,8 @@ pub struct Node {
 pub enum Value {
     /// Nothing is written: an empty value, `~` or `null`.
     Nothing,
+    /// A value whose fault has been told.
+    Broken,
     /// A scalar.
     Scalar(Scalar),
     /// A list.
@@ -43,7 +45,7 @@ impl Value {
     /// What it is, for a message.
     pub fn kind(&self) -> &'static str {
         match self {
-            Value::Nothing => "nothing",
+            Value::Nothing | Value::Broken => "nothing",
             Value::Scalar(_) => "a single value",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
@@ -208,7 +210,7 @@ impl Builder<'_, '_> {
                 }
                 None => {
                     self.problem(at, "this alias stands inside its own anchor; write the value out");
-                    self.add(Node { at, value: Value::Nothing }, 0, 1);
+                    self.add(Node { at, value: Value::Broken }, 0, 1);
                 }
             },
             _ => {}
@@ -259,6 +261,7 @@ impl Builder<'_, '_> {
             }
             Value::Scalar(scalar) => Some((scalar.text, node.at)),
             Value::Nothing => Some(("null".to_owned(), node.at)),
+            Value::Broken => None,
             other => {
                 self.problem(node.at, format!("{} cannot be a key; a key is a single word", other.kind()));
                 None
@@ -280,7 +283,7 @@ impl Builder<'_, '_> {
             }
             Err(message) => {
                 let at = node.at;
-                node.value = Value::Scalar(Scalar { text: String::new(), quoted: true });
+                node.value = Value::Broken;
                 self.problem(at, message);
             }
         }
@@ -289,7 +292,7 @@ impl Builder<'_, '_> {
 
 fn count(node: &Node) -> usize {
     match &node.value {
-        Value::Nothing => 1,
+        Value::Nothing | Value::Broken => 1,
         // Long texts count more, so that an alias cannot multiply one without end either.
         Value::Scalar(scalar) => 1 + scalar.text.len() / 64,
         Value::List(items) => 1 + items.iter().map(count).sum::<usize>(),
@@ -318,7 +321,7 @@ mod tests {
         let place = places.place(node.at);
         let at = format!("{}:{}", place.line, place.column);
         match &node.value {
-            Value::Nothing => format!("-@{at}"),
+            Value::Nothing | Value::Broken => format!("-@{at}"),
             Value::Scalar(scalar) if scalar.quoted => format!("{:?}@{at}", scalar.text),
             Value::Scalar(scalar) => format!("{}@{at}", scalar.text),
             Value::List(items) => format!("[{}]", items.iter().map(|n| show(n, places)).collect::<Vec<_>>().join(" ")),
@@ -332,7 +335,7 @@ mod tests {
     #[test]
     fn values_know_their_place() {
         assert_eq!(read("a: 1\nb:\n  - x\n  - \"no\"\n"), "{a=1@1:4 b=[x@3:5 \"no\"@4:5]}");
-        assert_eq!(read("a: {ü: no, c: }\n"), "{a={ü=no@1:8 c=-@1:14}}");
+        assert_eq!(read("a: {ü: no, c: }\n"), "{a={ü=no@1:8 c=-@1:13}}");
     }
 
     #[test]

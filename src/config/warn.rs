@@ -1,6 +1,6 @@
 //! What is allowed, but perhaps not meant.
 
-use super::model::{Config, Route, Store, Upstream};
+use super::model::{Config, Route, Scheme, Store, Upstream};
 use super::pending;
 use super::places::Problem;
 use super::presets;
@@ -13,6 +13,13 @@ pub fn warnings(config: &Config, cx: &Cx) -> Vec<Problem> {
     let mut warn = |at: Mark, key: String, message: String| out.push(cx.places.problem(at, key, message));
     for upstream in &config.upstreams {
         route_tags(upstream, &mut warn);
+        if let Some(tls) = &upstream.tls
+            && upstream.nodes.iter().all(|node| node.url.scheme == Scheme::Http)
+        {
+            let message =
+                "is not used, for every node is spoken to in clear text; write https:// where nodes speak TLS";
+            warn(tls.at, format!("upstreams.{}.tls", upstream.name), message.to_owned());
+        }
         if !config.routes.iter().any(|route| route.upstream == upstream.name) {
             warn(upstream.at, format!("upstreams.{}", upstream.name), "no route leads here".to_owned());
         }

@@ -108,10 +108,9 @@ fn url(s: &mut Section, schemes: &[&str]) -> Option<crate::config::model::Secret
 
 fn hazelcast(s: &mut Section) -> Option<Store> {
     let cluster = s.required("cluster", "Name of the cluster.", NAME);
-    let members =
-        s.required_with("members", "host:port of some members.", |slot| slot.one_or_list(|slot| slot.scalar(AnyText)));
-    if members.as_ref().is_some_and(Vec::is_empty) {
-        s.problem("members", "names no member; write host:port of one at least");
-    }
+    let members = s.required_with("members", "host:port of some members.", |slot| {
+        slot.not_empty();
+        slot.one_or_list(|slot| slot.scalar(AnyText))
+    });
     Some(Store::Hazelcast { cluster: cluster?, members: members? })
 }

@@ -4,7 +4,7 @@ use super::names::{FIELD_NAME, NAME};
 use super::{FILE, FLAG};
 use crate::config::forms::{ADDRESS, Checked, NETWORK, Time, Word};
 use crate::config::model::{CertificateFormat, ClientAuth, ForwardClientCert, Listener, ListenerTimeouts, ListenerTls};
-use crate::config::read::Section;
+use crate::config::read::{Section, Slot};
 
 const CLIENT_AUTH: Word<ClientAuth> =
     Word(&[("none", ClientAuth::None), ("optional", ClientAuth::Optional), ("required", ClientAuth::Required)]);
@@ -21,7 +21,7 @@ pub fn listener(s: &mut Section) -> Option<Listener> {
     let at = s.at;
     let name = s.required("name", "Name in logs and metrics.", NAME);
     let address = s.required("address", "Address and port.", ADDRESS);
-    let tls = s.optional_with("tls", "TLS; without it, clear text.", |slot| slot.map(tls).flatten());
+    let tls = s.optional_with("tls", "TLS; without it, clear text.", tls);
     let proxy_protocol =
         s.value("proxy_protocol", "Whether each connection begins with a PROXY header, version 1 or 2.", FLAG, false);
     let trusted_proxies =
@@ -52,7 +52,13 @@ fn health_path(text: &str) -> Result<String, String> {
 }
 
 /// TLS towards clients.
-pub fn tls(s: &mut Section) -> Option<ListenerTls> {
+pub fn tls(slot: &mut Slot) -> Option<ListenerTls> {
+    let tls = slot.map(read_tls).flatten();
+    slot.describe_once("tls");
+    tls
+}
+
+fn read_tls(s: &mut Section) -> Option<ListenerTls> {
     let at = s.at;
     let certificate = s.required("certificate", "PEM: the certificate and its chain.", FILE);
     let key = s.required("key", "PEM: its private key.", FILE);

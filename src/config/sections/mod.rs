@@ -41,16 +41,17 @@ pub fn config(s: &mut Section) -> Config {
         .unwrap_or_default();
     let listeners = s
         .required_with("listeners", "Where clients connect.", |slot| {
-            slot.list(|slot| slot.map(listener::listener).flatten())
+            slot.some(|slot| slot.map(listener::listener).flatten())
         })
         .unwrap_or_default();
     let routes = s
         .required_with("routes", "Which request goes to which upstream; the first match wins.", |slot| {
-            slot.list(|slot| slot.map(route::route).flatten())
+            slot.some(|slot| slot.map(route::route).flatten())
         })
         .unwrap_or_default();
     let upstreams = s
         .required_with("upstreams", "The applications: name to nodes and policies.", |slot| {
+            slot.not_empty();
             slot.named(|name, at, slot| upstream::upstream(name, at, &namespaces, slot))
         })
         .unwrap_or_default();

@@ -87,6 +87,7 @@ pub fn secret(slot: &mut Slot) -> Option<Secret> {
         |slot| slot.scalar(SecretText),
         |slot| slot.map(|s| s.required("file", doc, SecretFile)).flatten(),
     );
+    slot.describe_once("secret");
     slot.redact(value.is_some());
     value
 }

@@ -2,7 +2,7 @@
 
 use super::names::{NAME, secret};
 use super::{FLAG, listener};
-use crate::config::forms::{ADDRESS, Count, Form, Or, Size, TimeOrZero, Word, WritableFile, n32};
+use crate::config::forms::{ADDRESS, Count, Form, Or, Parsed, Size, TimeOrZero, Word, WritableFile, n32};
 use crate::config::model::{
     AccessLog, Admin, FaultStatus, Faults, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token,
 };
@@ -85,7 +85,7 @@ const ROLE: Word<Role> = Word(&[("read", Role::Read), ("operate", Role::Operate)
 pub fn admin(s: &mut Section) -> Admin {
     let usual = Admin::default();
     let address = s.value("address", "Where it listens; none = nowhere.", Or("none", ADDRESS), usual.address);
-    let tls = s.optional_with("tls", "TLS, as on listeners.", |slot| slot.map(listener::tls).flatten());
+    let tls = s.optional_with("tls", "TLS, as on listeners.", listener::tls);
     let tokens = s.optional_with("tokens", "Who may do what; without any, loopback may do everything.", |slot| {
         slot.list(|slot| slot.map(token).flatten())
     });
@@ -116,10 +116,22 @@ pub fn access_log(s: &mut Section) -> Option<AccessLog> {
     let plain = |key: &str, word: &str| (key.to_owned(), Shown::Plain(word.to_owned()));
     let usual = Shown::Map(vec![plain("file", "stdout"), plain("format", "json")]);
     let read = s.value_with("access_log", "One line a request; none = not written.", usual, |slot| {
-        slot.scalar_or_map(|slot| slot.scalar(Word(&[("none", ())])).map(|()| None), |slot| slot.map(|s| Some(log(s))))
+        slot.scalar_or_map(|slot| slot.scalar(NO_LOG).map(|()| None), |slot| slot.map(|s| Some(log(s))))
     });
     read.unwrap_or_else(|| Some(AccessLog::default()))
 }
+
+const NO_LOG: Parsed<()> = Parsed(
+    "none, or {file: stdout, format: json}",
+    |text| {
+        if text == "none" {
+            Ok(())
+        } else {
+            Err(format!("{text:?} means nothing here; write none, or {{file: {text}}}"))
+        }
+    },
+    |()| "none".to_owned(),
+);
 
 fn log(s: &mut Section) -> AccessLog {
     const FORMAT: Word<LogFormat> = Word(&[("json", LogFormat::Json), ("text", LogFormat::Text)]);

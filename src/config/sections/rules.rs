@@ -45,6 +45,7 @@ fn key(s: &mut Section) -> Option<Key> {
     let at = s.at;
     let name = s.required_with("key", "Name of the key space: equal name and value = same key.", |slot| {
         let at = slot.at();
+        slot.cx().keep_key(at);
         slot.scalar(names::NAME).map(|text| Text { text, at })
     });
     let key = Key {
@@ -79,31 +80,29 @@ fn key(s: &mut Section) -> Option<Key> {
     if key.learn.is_empty() && key.match_.is_empty() && key.learn_outbound.is_empty() {
         s.cx().problem(at, "reads nothing; write match (from requests), learn (from responses), or both");
     }
-    if key.learn_route && key.as_ != Role::Route {
-        s.problem("learn_route", "only route tags are learnt so; write as: route too");
-    }
-    if key.client_issued && key.as_ != Role::Pin {
-        s.problem("client_issued", "only a pin can be bound; remove it, or as");
-    }
     name.map(|_| key)
 }
 
 /// `place [arg]`, or `{at:, via:, is:}`.
 pub fn selector(slot: &mut Slot) -> Option<Selector> {
+    const AT: &str = "place [arg]: header PATH, body PATH, cookie NAME, http NAME, query NAME, pathparam NAME, url, conn or client_ip.";
     let selector = slot.scalar_or_map(
         |slot| text(slot).map(|at| Selector { at, ..Selector::default() }),
         |slot| {
             slot.map(|s| {
-                let at = s.required_with("at", "place [arg]: header PATH, body PATH, cookie NAME, http NAME, query NAME, pathparam NAME, url, conn or client_ip.", text);
+                let at = s.required_with("at", AT, text);
                 let via = s.many_with("via", "Applied to each value, in order.", transform);
                 let is = s.optional_with("is", "Must match the whole value.", text);
-                at.map(|at| Selector { at, via, is })
+                Some(Selector { at: at?, via, is })
             })
             .flatten()
         },
-    )?;
-    slot.cx().keep_key(selector.at.at);
-    Some(selector)
+    );
+    slot.describe_once("selector");
+    if let Some(selector) = &selector {
+        slot.cx().keep_key(selector.at.at);
+    }
+    selector
 }
 
 /// The transforms that are one word.
@@ -122,7 +121,7 @@ fn transform(slot: &mut Slot) -> Option<Transform> {
         ("url_decode", Simple::UrlDecode),
         ("base64_decode", Simple::Base64Decode),
     ]);
-    slot.scalar_or_map(
+    let transform = slot.scalar_or_map(
         |slot| {
             slot.scalar(WORDS).map(|word| match word {
                 Simple::Lower => Transform::Lower,
@@ -138,7 +137,9 @@ fn transform(slot: &mut Slot) -> Option<Transform> {
             })
             .flatten()
         },
-    )
+    );
+    slot.describe_once("transform");
+    transform
 }
 
 fn condition(s: &mut Section, lost: bool) -> Condition {

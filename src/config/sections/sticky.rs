@@ -20,6 +20,9 @@ const ON_NODE_DOWN: Word<OnNodeDown> =
 const ON_REPLACED: Word<OnSessionReplaced> =
     Word(&[("pass", OnSessionReplaced::Pass), ("fault", OnSessionReplaced::Fault)]);
 
+/// A seal is as strong as its key.
+const SEAL_BYTES_MIN: usize = 32;
+
 /// The stickiness of one upstream.
 pub fn sticky(s: &mut Section, upstream: &str, namespaces: &Prefixes, share: NodesShareSessions) -> Sticky {
     let usual = Sticky::default();
@@ -50,7 +53,7 @@ pub fn sticky(s: &mut Section, upstream: &str, namespaces: &Prefixes, share: Nod
         slot.map(cookie).flatten()
     });
     let nothing = presets.is_empty() && own.keys.is_empty() && cookie.is_none();
-    if nothing && !s.cx().describing() && s.place_of("presets").is_none() && s.place_of("keys").is_none() {
+    if nothing && !s.cx().describing() && s.is_absent("presets") && s.is_absent("keys") && s.is_absent("cookie") {
         s.cx().problem(at, "names no rule, so nothing would be sticky; write presets: [default], or keys of your own");
     }
     Sticky {
@@ -92,19 +95,17 @@ fn all_rules(presets: Vec<Text>, mut own: Rules, namespaces: &Prefixes) -> Vec<R
 
 fn preset(slot: &mut Slot) -> Option<Text> {
     let at = slot.at();
-    slot.scalar(Checked("the name of a preset", |text| presets::known(text))).map(|text| Text { text, at })
+    slot.scalar(Checked("the name of a preset", presets::known)).map(|text| Text { text, at })
 }
 
 fn cookie(s: &mut Section) -> Option<SealedCookie> {
     let name = s.required("name", "Name of the cookie.", FIELD_NAME);
     let keys = s.required_with("keys", "The first seals, all open: {file: path} or ${VARIABLE}.", |slot| {
+        slot.not_empty();
         slot.one_or_list(secret)
     });
-    if keys.as_ref().is_some_and(|keys| keys.is_empty() || keys.iter().any(|key| key.reveal().len() < 32)) {
-        s.problem(
-            "keys",
-            "each key needs 32 bytes at least, and there must be one; make one with: openssl rand -hex 32",
-        );
+    if keys.iter().flatten().any(|key| key.reveal().len() < SEAL_BYTES_MIN) {
+        s.problem("keys", format!("each needs {SEAL_BYTES_MIN} bytes at least; make one with: openssl rand -hex 32"));
     }
     Some(SealedCookie { name: name?, keys: keys? })
 }

@@ -45,7 +45,7 @@ pub fn upstream(name: &str, at: Mark, namespaces: &Prefixes, slot: &mut Slot) ->
 fn read(s: &mut Section, name: &str, at: Mark, namespaces: &Prefixes) -> Upstream {
     let usual = Upstream::new(name);
     let nodes = s.required_with("nodes", "The servers of the application.", |slot| {
-        slot.list(|slot| slot.map(node::node).flatten())
+        slot.some(|slot| slot.map(node::node).flatten())
     });
     let nodes = nodes.unwrap_or_default();
     let affinity_group = s.value(
