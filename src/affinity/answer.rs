@@ -79,10 +79,11 @@ impl Visit {
     fn conversation_for(&mut self, pins: &[Fingerprint], policy: &Policy, now: Now) -> Option<Arc<Conversation>> {
         if self.conversation.is_none() {
             let affinity = Arc::clone(&self.affinity);
-            self.conversation = pins
-                .iter()
-                .find_map(|&key| affinity.enter_at(key, self.node, now))
-                .or_else(|| affinity.begin(self.node, Phase::Live, policy, now));
+            self.conversation = pins.iter().find_map(|&key| affinity.enter_at(key, self.node, now)).or_else(|| {
+                let new = Arc::new(Conversation::new(self.node, Phase::Live, policy, now));
+                let begun = affinity.begin(&new, &mut new.lock(), now);
+                begun.then_some(new)
+            });
         }
         self.conversation.clone()
     }
@@ -183,7 +184,7 @@ impl Visit {
             count(if lost { &affinity.counters.lost } else { &affinity.counters.ended });
         }
         if !fresh.is_empty() {
-            affinity.bequeath(state, &fresh, self.node, policy, now);
+            affinity.bequeath((conversation, state), &fresh, self.node, policy, now);
         }
         if lost || policy.linger.is_zero() {
             affinity.retire(conversation, state, Leaves::Quietly);
@@ -222,17 +223,26 @@ impl Affinity {
     }
 
     /// Keys that the last answer of a conversation taught begin a new one on the node that answered.
-    fn bequeath(&self, state: &mut State, keys: &[Fingerprint], node: NodeId, policy: &Policy, now: Now) {
-        let Some(heir) = self.begin(node, Phase::Live, policy, now) else {
+    fn bequeath(
+        &self,
+        (conversation, state): (&Arc<Conversation>, &mut State),
+        keys: &[Fingerprint],
+        node: NodeId,
+        policy: &Policy,
+        now: Now,
+    ) {
+        let heir = Arc::new(Conversation::new(node, Phase::Live, policy, now));
+        let mut new = heir.lock();
+        if !self.begin(&heir, &mut new, now) {
             // No room: the keys go with the rest.
             self.counters.refused_keys.fetch_add(keys.len() as u64, Relaxed);
             return;
-        };
-        let mut new = heir.lock();
+        }
         for &key in keys {
             state.forget(key);
-            self.table.put(key, &heir);
-            new.keys.push(Key::new(key, false));
+            if self.table.pass(key, conversation, &heir) {
+                new.keys.push(Key::new(key, false));
+            }
         }
         self.leave(&heir, &mut new, (node, Some(Outcome::Success)), now);
     }

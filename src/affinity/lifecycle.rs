@@ -10,7 +10,7 @@ use super::counters::count;
 use super::hints::Hints;
 use super::roll::Roll;
 use super::table::Table;
-use super::{Conversation, Counters, Gauges, Limits, Now, Outcome, Policy, WhenFull};
+use super::{Conversation, Counters, Gauges, Limits, Now, Outcome, WhenFull};
 use crate::session::Fingerprint;
 use crate::upstream::{Live, NodeId, Registry};
 
@@ -85,6 +85,18 @@ impl Affinity {
         self.table.get(key)
     }
 
+    /// Every conversation's node, keys and whether its node counts it.
+    #[cfg(test)]
+    pub(super) fn inspect(&self, mut f: impl FnMut(NodeId, &[Fingerprint], bool)) {
+        for conversation in self.roll.all() {
+            let (node, keys, counted) = {
+                let state = conversation.lock();
+                (state.node, state.keys.iter().map(Key::fingerprint).collect::<Vec<_>>(), state.is_counted())
+            };
+            f(node, &keys, counted);
+        }
+    }
+
     /// Removes conversations whose time is over, looking at `at_most`; the control plane calls it now and then. Returns how
     /// many it looked at, so that a caller goes on at once while that is `at_most`.
     pub fn sweep(&self, now: Now, at_most: usize) -> usize {
@@ -119,20 +131,18 @@ impl Affinity {
         }
     }
 
-    /// A new conversation with one request in flight, entered on the roll. The caller holds its lock until its keys are
-    /// bound. `None`: only live ones could make room.
-    pub(super) fn begin(&self, node: NodeId, phase: Phase, policy: &Policy, now: Now) -> Option<Arc<Conversation>> {
-        let conversation = Arc::new(Conversation::new(node, phase, policy, now));
-        let mut state = conversation.lock();
-        state.in_flight = 1;
+    /// Enters a new conversation on the roll, with one request in flight. The caller has made it and keeps its lock until
+    /// its keys are bound, so that nobody finds it half made. False: only live ones could make room.
+    pub(super) fn begin(&self, conversation: &Arc<Conversation>, state: &mut State, now: Now) -> bool {
         // At rest it would be due then: the roll is asked again at that time anyway.
         let due = state.rest_due(now);
         let max = self.max_conversations.load(Relaxed);
-        state.slot =
-            self.roll.enter(&conversation, due, now, max).or_else(|| self.make_way(&conversation, due, now))?;
-        self.count_at(node, Live::add_conversation);
-        drop(state);
-        Some(conversation)
+        let slot = self.roll.enter(conversation, due, now, max).or_else(|| self.make_way(conversation, due, now));
+        let Some(slot) = slot else { return false };
+        state.slot = slot;
+        state.in_flight = 1;
+        self.count_at(state.node, Live::add_conversation);
+        true
     }
 
     /// Hands the place of an expired, else of the spare conversation that is first to go, to a newcomer.

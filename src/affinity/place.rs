@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::conversation::{Key, Look, Phase};
 use super::counters::count;
 use super::lifecycle::Leaves;
-use super::{Affinity, Ask, Code, Refusal, UnknownKey, Visit};
+use super::{Affinity, Ask, Code, Conversation, Refusal, UnknownKey, Visit};
 use crate::session::{Fingerprint, PinKey};
 use crate::upstream::{InFlight, Node, NodeId, Pick};
 
@@ -87,18 +87,16 @@ impl Affinity {
         issued: &[Fingerprint],
         ask: &Ask<'_>,
     ) -> Result<Result<Visit, Again>, Refusal> {
-        let reserved = self.claim_keys(issued.len()).then(|| {
-            let begun = self.begin(choice.node, Phase::Pending, ask.policy, ask.now);
-            begun.or_else(|| {
-                self.table.release(issued.len());
-                None
-            })
-        });
-        let Some(conversation) = reserved.flatten() else {
-            return self.unpinned(visit, choice, issued, ask).map(Ok);
-        };
+        let conversation = Arc::new(Conversation::new(choice.node, Phase::Pending, ask.policy, ask.now));
         {
             let mut state = conversation.lock();
+            if !self.claim_keys(issued.len()) {
+                return self.unpinned(visit, choice, issued, ask).map(Ok);
+            }
+            if !self.begin(&conversation, &mut state, ask.now) {
+                self.table.release(issued.len());
+                return self.unpinned(visit, choice, issued, ask).map(Ok);
+            }
             if self.table.insert_all(issued, &conversation).is_err() {
                 self.table.release(issued.len());
                 self.retire(&conversation, &mut state, Leaves::Quietly);

@@ -134,6 +134,18 @@ impl Table {
         }
     }
 
+    /// Binds a key to an heir if it is bound to this conversation.
+    pub fn pass(&self, key: Fingerprint, from: &Arc<Conversation>, heir: &Arc<Conversation>) -> bool {
+        let mut shard = self.shards[shard(key)].write();
+        match place(&mut shard, key) {
+            Place::Occupied(mut entry) if Arc::ptr_eq(&entry.get().conversation, from) => {
+                entry.get_mut().conversation = Arc::clone(heir);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Unbinds a key if it is bound to this conversation.
     pub fn remove(&self, key: Fingerprint, conversation: &Arc<Conversation>) -> bool {
         let mut shard = self.shards[shard(key)].write();
