@@ -147,11 +147,14 @@ impl Visit {
         if end.outcome != Outcome::NoAnswer {
             self.answered();
         }
-        if let Some(conversation) = self.conversation.clone() {
+        if let Some(conversation) = self.conversation.take() {
+            let affinity = &self.affinity;
             let mut state = conversation.lock();
-            if let Some(ttl) = end.ttl {
-                state.set_idle(ttl);
-                self.affinity.requeue(&mut state, now);
+            if let Some(ttl) = end.ttl
+                && state.phase == Phase::Live
+            {
+                state.outlives(now, ttl);
+                affinity.roll.requeue(state.slot, state.rest_due(now));
             }
             let lost = end.lost && !self.known.is_empty();
             if lost || end.ended {
@@ -162,8 +165,10 @@ impl Visit {
                 && self.key.is_some_and(|key| state.has(key))
             {
                 // The client uses the id anew, and the node plays along.
-                self.affinity.set_phase(&mut state, Phase::Live);
+                affinity.set_phase(&mut state, Phase::Live);
+                state.outlives(now, policy.idle);
             }
+            self.affinity.leave(&conversation, &mut state, self.says(end.outcome), now);
         }
         self.leave(end.outcome, now);
     }
@@ -173,9 +178,8 @@ impl Visit {
         if matches!(state.phase, Phase::Gone | Phase::Lost) {
             return;
         }
-        let affinity = Arc::clone(&self.affinity);
-        let learnt = std::mem::take(&mut self.learnt);
-        let fresh: SmallVec<[Fingerprint; 2]> = learnt.into_iter().filter(|&key| state.has(key)).collect();
+        let affinity = &self.affinity;
+        let fresh: SmallVec<[Fingerprint; 2]> = self.learnt.iter().copied().filter(|&key| state.has(key)).collect();
         if fresh.len() == state.keys.len() {
             // Nothing was known before this answer.
             return;
@@ -189,8 +193,7 @@ impl Visit {
         if lost || policy.linger.is_zero() {
             affinity.retire(conversation, state, Leaves::Quietly);
         } else {
-            let until = now.0.saturating_add(policy.linger.as_millis() as u64);
-            affinity.keep_until(state, Phase::Lingering, until);
+            affinity.keep_for(state, Phase::Lingering, policy.linger, now);
         }
     }
 }
@@ -245,13 +248,5 @@ impl Affinity {
             }
         }
         self.leave(&heir, &mut new, (node, Some(Outcome::Success)), now);
-    }
-
-    /// Its idle time has become another one.
-    fn requeue(&self, state: &mut State, now: Now) {
-        if state.phase == Phase::Live {
-            let due = state.rest_due(now);
-            self.roll.requeue(state.slot, due);
-        }
     }
 }

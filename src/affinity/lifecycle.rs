@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use super::conversation::{Key, Phase, State};
 use super::counters::count;
@@ -260,11 +261,11 @@ impl Affinity {
         self.registry.with(node, change);
     }
 
-    /// A conversation that is over stays findable until then: one that lingers, or one that is lost.
-    pub(super) fn keep_until(&self, state: &mut State, phase: Phase, until: u64) {
+    /// A conversation that is over stays findable for a while: one that lingers, or one that is lost.
+    pub(super) fn keep_for(&self, state: &mut State, phase: Phase, time: Duration, now: Now) {
         self.set_phase(state, phase);
-        state.until = until;
-        self.roll.requeue(state.slot, until);
+        state.outlives(now, time);
+        self.roll.requeue(state.slot, state.due());
     }
 
     /// A request begins to use it.
@@ -276,7 +277,7 @@ impl Affinity {
             self.roll.keep(state.slot);
         }
         state.in_flight += 1;
-        state.last_used = state.last_used.max(now.0);
+        state.used(now);
     }
 
     /// A request ends using it, at this node. `outcome` is `None` where nothing of the request was sent.
@@ -288,7 +289,7 @@ impl Affinity {
         now: Now,
     ) {
         state.in_flight -= 1;
-        state.last_used = state.last_used.max(now.0);
+        state.used(now);
         match outcome {
             Some(Outcome::Success) => state.keys.iter_mut().for_each(|key| key.provisional = false),
             Some(Outcome::Failure) => state.failed = true,

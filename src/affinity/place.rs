@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use smallvec::SmallVec;
 
-use super::conversation::{Key, Look, Phase};
+use super::conversation::{Key, Look, Phase, State};
 use super::counters::count;
 use super::lifecycle::Leaves;
 use super::{Affinity, Ask, Code, Conversation, Refusal, UnknownKey, Visit};
@@ -53,7 +53,7 @@ impl Affinity {
 
     fn attempt(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Result<Visit, Again>, Refusal> {
         let mut visit = Visit::new(Arc::clone(self), ask);
-        let lost = visit.match_pins(ask)?;
+        let lost = visit.match_pins(self, ask)?;
         if visit.conversation.is_some() {
             let joined = visit.join_keys(ask);
             if joined.is_ok() {
@@ -191,8 +191,7 @@ impl Affinity {
 impl Visit {
     /// Looks every pin up. The first that is known decides and settles the node. The node of a conversation that is
     /// known to be lost is returned, in case that nothing else decides.
-    fn match_pins(&mut self, ask: &Ask<'_>) -> Result<Option<NodeId>, Refusal> {
-        let affinity = Arc::clone(&self.affinity);
+    fn match_pins(&mut self, affinity: &Affinity, ask: &Ask<'_>) -> Result<Option<NodeId>, Refusal> {
         let mut lost = None;
         for (index, pin) in ask.keys.pins.iter().enumerate() {
             let Some(conversation) = affinity.table.get(pin.fingerprint) else { continue };
@@ -224,9 +223,11 @@ impl Visit {
                 affinity.enter(&mut state, ask.now);
                 state.touch(pin.fingerprint);
                 self.key = Some(pin.fingerprint);
+                let settled = self.settle(&mut state, ask);
                 drop(state);
+                // Kept even where it is refused, so that the visit leaves it again.
                 self.conversation = Some(conversation);
-                self.settle(ask)?;
+                settled?;
             } else if state.node != self.node {
                 self.conflict = true;
             } else if !self.others.iter().any(|other| Arc::ptr_eq(other, &conversation)) {
@@ -282,11 +283,9 @@ impl Visit {
     }
 
     /// Settles on the node of the conversation just entered, or on the one that takes over.
-    fn settle(&mut self, ask: &Ask<'_>) -> Result<(), Refusal> {
-        let Some(conversation) = self.conversation.clone() else { return Ok(()) };
-        let mut state = conversation.lock();
+    fn settle(&mut self, state: &mut State, ask: &Ask<'_>) -> Result<(), Refusal> {
         let Some(node) = ask.nodes.get(state.node).filter(|node| can_serve(node, ask)) else {
-            return self.displace(&mut state, ask, false);
+            return self.displace(state, ask, false);
         };
         let code = match state.phase {
             Phase::Pending => Code::Joined,
