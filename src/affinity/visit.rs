@@ -201,10 +201,15 @@ impl Visit {
 
     /// Ends the visit for all conversations it uses.
     pub(super) fn leave(&mut self, outcome: Outcome, now: Now) {
-        let outcome = self.committed.then_some(outcome);
+        let said = self.says(outcome);
         for conversation in self.conversation.take().into_iter().chain(std::mem::take(&mut self.others)) {
-            self.affinity.leave(&conversation, &mut conversation.lock(), (self.node, outcome), now);
+            self.affinity.leave(&conversation, &mut conversation.lock(), said, now);
         }
+    }
+
+    /// What the visit says at its end: where it was, and how it went if anything was sent.
+    pub(super) fn says(&self, outcome: Outcome) -> (NodeId, Option<Outcome>) {
+        (self.node, self.committed.then_some(outcome))
     }
 
     /// An answer has come: something was written, whatever the caller told.
