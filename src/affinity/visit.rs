@@ -156,6 +156,11 @@ impl Visit {
         self.admitted = self.affinity.registry.live(node).map(|live| live.enter());
     }
 
+    /// The node has answered whole: it has one request less from now on.
+    pub fn leave_node(&mut self) {
+        self.admitted = None;
+    }
+
     /// The node accepted no byte of the request (`attempts` times, for a conversation that exists): another node, where
     /// that is allowed. `ask.tried` names all nodes that failed, the present one included.
     ///

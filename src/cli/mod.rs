@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod check;
+pub mod demo;
 pub mod presets;
 pub mod run;
 pub mod schema;
@@ -33,6 +34,11 @@ pub enum Command {
     ///
     /// Exit codes: 0 = good, perhaps with warnings; 1 = problems; 2 = wrong usage.
     Check(check::Args),
+    /// Show it: three stateful nodes, the gateway in front of them, and conversations through both
+    ///
+    /// Runs with the config.yaml of the current directory where that is the reference one, else with a copy of it, on
+    /// 127.0.0.1:8280 where that port is free, and stays up until Ctrl-C. Exit codes: 0 = shown; 1 = it could not run.
+    Demo(demo::Args),
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
     /// List the presets, or print the rules of one
@@ -42,12 +48,15 @@ pub enum Command {
 /// Runs the command of this process.
 pub fn run() -> ExitCode {
     let command = Cli::parse().command;
-    if let Command::Run(args) = &command {
-        return run::run(args);
+    // These two write to stdout from several threads, so nobody may hold it.
+    match &command {
+        Command::Run(args) => return run::run(args),
+        Command::Demo(args) => return demo::run(args, &mut stdout(), &mut stderr()),
+        Command::Check(_) | Command::Schema | Command::Presets(_) => {}
     }
     let (mut out, mut err) = (stdout().lock(), stderr().lock());
     match command {
-        Command::Run(_) => ExitCode::SUCCESS,
+        Command::Run(_) | Command::Demo(_) => ExitCode::SUCCESS,
         Command::Check(args) => check::run(&args, &mut out, &mut err),
         Command::Schema => schema::run(&mut out),
         Command::Presets(args) => presets::run(&args, &mut out, &mut err),

@@ -231,7 +231,10 @@ async fn answer<C: Client>(
     told.status = scratch.client_head.status;
     let framing = Framing::Length(body.len() as u64);
     let is_head = request.method() == b"HEAD";
-    if !client.body_is_whole() || !client.body().is_empty() {
+    if client.body_is_whole() {
+        // Nobody wants it, and the connection can go on.
+        client.consume_body(client.body().len());
+    } else {
         client.close();
     }
     client.begin(&mut scratch.client_head, if is_head { Framing::Empty } else { framing });

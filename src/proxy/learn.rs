@@ -92,6 +92,10 @@ impl<'a> Lesson<'a> {
             return;
         }
         self.ended = whole;
+        if whole {
+            // Before the client has it: its next request must find the node free.
+            self.visit.leave_node();
+        }
         let Some(reader) = &mut self.reader else { return };
         reader.push(piece);
         if whole {
