@@ -9,6 +9,11 @@ pub mod check;
 pub mod presets;
 pub mod run;
 pub mod schema;
+pub mod test;
+
+mod expectations;
+mod message;
+mod rehearsal;
 
 /// Castile keeps every stateful SOAP conversation on the backend node that holds its state.
 ///
@@ -33,6 +38,26 @@ pub enum Command {
     ///
     /// Exit codes: 0 = good, perhaps with warnings; 1 = problems; 2 = wrong usage.
     Check(check::Args),
+    /// Run sample conversations through the rules and the table, without a network
+    ///
+    /// A conversation is a folder with NN-request.http and NN-response.http (01 to 79, raw as recorded: chunked, gzip and
+    /// multipart included) and an expect.yaml, there or in the folder above with one entry for each conversation:
+    ///
+    ///   NAME:
+    ///     preset: NAME                   # or presets: [NAME, ...], or sticky: {own rules}
+    ///     exchanges:
+    ///     - {n: 1, pinned: false}        # no known pin decided
+    ///     - {n: 2, pinned: true, ends: true}
+    ///     wrong_node: true               # 90-...-response.http, as the answer to the last pinned request, is
+    ///                                    # recognised as that of a node that does not know the session
+    ///
+    /// An exchange may also say `weak` (no pin is known and a weak key decides) and `lost` (the answer says that the node does
+    /// not know the session). What is not said is not judged. All come from one client over one connection; an answer
+    /// counts as given at its Date, where it has one. Other files of 80 and above are passed over.
+    ///
+    /// Exit codes: 0 = all as expected; 1 = some are not; 2 = wrong usage, nothing to test.
+    #[command(verbatim_doc_comment)]
+    Test(test::Args),
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
     /// List the presets, or print the rules of one
@@ -50,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Run(_) => ExitCode::SUCCESS,
         Command::Check(args) => check::run(&args, &mut out, &mut err),
         Command::Schema => schema::run(&mut out),
+        Command::Test(args) => test::run(&args, &mut out, &mut err),
         Command::Presets(args) => presets::run(&args, &mut out, &mut err),
     }
 }
