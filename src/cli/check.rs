@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{Config, Problem};
+use crate::gateway::{Snapshot, SnapshotError};
+use crate::upstream::Registry;
 
 /// What to check, and what to print.
 #[derive(Debug, Clone, clap::Args)]
@@ -30,6 +32,11 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     let file = args.file.display();
     match Config::load(&args.file) {
         Ok(loaded) => {
+            // What only compiling shows: certificates that are none, keys that do not fit.
+            if let Err(SnapshotError(found)) = Snapshot::compile(loaded.config.clone(), &Registry::default()) {
+                let problems = found.into_iter().map(|(at, message)| loaded.places.problem(at, "", message)).collect();
+                return refused(args, problems, err);
+            }
             for warning in &loaded.warnings {
                 tell("warning", warning, args.json, err);
             }
@@ -41,16 +48,18 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(problems) => {
-            for problem in &problems {
-                tell("problem", problem, args.json, err);
-            }
-            if !args.json {
-                let _ = writeln!(err, "{file}: {}", count(problems.len(), "problem", ""));
-            }
-            ExitCode::from(PROBLEMS)
-        }
+        Err(problems) => refused(args, problems, err),
     }
+}
+
+fn refused(args: &Args, problems: Vec<Problem>, err: &mut dyn Write) -> ExitCode {
+    for problem in &problems {
+        tell("problem", problem, args.json, err);
+    }
+    if !args.json {
+        let _ = writeln!(err, "{}: {}", args.file.display(), count(problems.len(), "problem", ""));
+    }
+    ExitCode::from(PROBLEMS)
 }
 
 fn tell(kind: &str, problem: &Problem, json: bool, err: &mut dyn Write) {
