@@ -7,6 +7,7 @@ mod hyper_client;
 mod hyper_server;
 #[path = "../../tests/http/memory.rs"]
 mod memory;
+#[allow(dead_code)] // Each target reads one side.
 #[path = "../../tests/http/reading.rs"]
 mod reading;
 

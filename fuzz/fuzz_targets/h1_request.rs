@@ -1,6 +1,7 @@
 #![no_main]
 //! Requests are read the same at any cut, and what leaves for a node can be read in one way only.
 
+#[allow(dead_code)] // Each target reads one side.
 #[path = "../../tests/http/reading.rs"]
 mod reading;
 #[path = "../../tests/http/unambiguous.rs"]

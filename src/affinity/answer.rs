@@ -79,10 +79,11 @@ impl Visit {
     fn conversation_for(&mut self, pins: &[Fingerprint], policy: &Policy, now: Now) -> Option<Arc<Conversation>> {
         if self.conversation.is_none() {
             let affinity = Arc::clone(&self.affinity);
-            self.conversation = pins
-                .iter()
-                .find_map(|&key| affinity.enter_at(key, self.node, now))
-                .or_else(|| affinity.begin(self.node, Phase::Live, policy, now));
+            self.conversation = pins.iter().find_map(|&key| affinity.enter_at(key, self.node, now)).or_else(|| {
+                let new = Arc::new(Conversation::new(self.node, Phase::Live, policy, now));
+                let begun = affinity.begin(&new, &mut new.lock(), now);
+                begun.then_some(new)
+            });
         }
         self.conversation.clone()
     }
@@ -146,11 +147,14 @@ impl Visit {
         if end.outcome != Outcome::NoAnswer {
             self.answered();
         }
-        if let Some(conversation) = self.conversation.clone() {
+        if let Some(conversation) = self.conversation.take() {
+            let affinity = &self.affinity;
             let mut state = conversation.lock();
-            if let Some(ttl) = end.ttl {
-                state.set_idle(ttl);
-                self.affinity.requeue(&mut state, now);
+            if let Some(ttl) = end.ttl
+                && state.phase == Phase::Live
+            {
+                state.outlives(now, ttl);
+                affinity.roll.requeue(state.slot, state.rest_due(now));
             }
             let lost = end.lost && !self.known.is_empty();
             if lost || end.ended {
@@ -161,8 +165,10 @@ impl Visit {
                 && self.key.is_some_and(|key| state.has(key))
             {
                 // The client uses the id anew, and the node plays along.
-                self.affinity.set_phase(&mut state, Phase::Live);
+                affinity.set_phase(&mut state, Phase::Live);
+                state.outlives(now, policy.idle);
             }
+            self.affinity.leave(&conversation, &mut state, self.says(end.outcome), now);
         }
         self.leave(end.outcome, now);
     }
@@ -172,9 +178,8 @@ impl Visit {
         if matches!(state.phase, Phase::Gone | Phase::Lost) {
             return;
         }
-        let affinity = Arc::clone(&self.affinity);
-        let learnt = std::mem::take(&mut self.learnt);
-        let fresh: SmallVec<[Fingerprint; 2]> = learnt.into_iter().filter(|&key| state.has(key)).collect();
+        let affinity = &self.affinity;
+        let fresh: SmallVec<[Fingerprint; 2]> = self.learnt.iter().copied().filter(|&key| state.has(key)).collect();
         if fresh.len() == state.keys.len() {
             // Nothing was known before this answer.
             return;
@@ -183,13 +188,12 @@ impl Visit {
             count(if lost { &affinity.counters.lost } else { &affinity.counters.ended });
         }
         if !fresh.is_empty() {
-            affinity.bequeath(state, &fresh, self.node, policy, now);
+            affinity.bequeath((conversation, state), &fresh, self.node, policy, now);
         }
         if lost || policy.linger.is_zero() {
             affinity.retire(conversation, state, Leaves::Quietly);
         } else {
-            let until = now.0.saturating_add(policy.linger.as_millis() as u64);
-            affinity.keep_until(state, Phase::Lingering, until);
+            affinity.keep_for(state, Phase::Lingering, policy.linger, now);
         }
     }
 }
@@ -222,26 +226,27 @@ impl Affinity {
     }
 
     /// Keys that the last answer of a conversation taught begin a new one on the node that answered.
-    fn bequeath(&self, state: &mut State, keys: &[Fingerprint], node: NodeId, policy: &Policy, now: Now) {
-        let Some(heir) = self.begin(node, Phase::Live, policy, now) else {
+    fn bequeath(
+        &self,
+        (conversation, state): (&Arc<Conversation>, &mut State),
+        keys: &[Fingerprint],
+        node: NodeId,
+        policy: &Policy,
+        now: Now,
+    ) {
+        let heir = Arc::new(Conversation::new(node, Phase::Live, policy, now));
+        let mut new = heir.lock();
+        if !self.begin(&heir, &mut new, now) {
             // No room: the keys go with the rest.
             self.counters.refused_keys.fetch_add(keys.len() as u64, Relaxed);
             return;
-        };
-        let mut new = heir.lock();
+        }
         for &key in keys {
             state.forget(key);
-            self.table.put(key, &heir);
-            new.keys.push(Key::new(key, false));
+            if self.table.pass(key, conversation, &heir) {
+                new.keys.push(Key::new(key, false));
+            }
         }
         self.leave(&heir, &mut new, (node, Some(Outcome::Success)), now);
-    }
-
-    /// Its idle time has become another one.
-    fn requeue(&self, state: &mut State, now: Now) {
-        if state.phase == Phase::Live {
-            let due = state.rest_due(now);
-            self.roll.requeue(state.slot, due);
-        }
     }
 }

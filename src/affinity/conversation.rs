@@ -5,6 +5,8 @@
 //! miss of touching the conversation at all; packing node and flags into one atomic word saved nothing measurable and
 //! would have spread the rules over compare-and-set loops.
 
+use std::time::Duration;
+
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
@@ -25,9 +27,9 @@ pub(super) enum Phase {
     Pending,
     /// It exists.
     Live,
-    /// It has ended; its keys still lead to its node until [`State::until`].
+    /// It has ended; its keys still lead to its node until [`State::due`].
     Lingering,
-    /// Its node cannot serve; whoever asks before [`State::until`] hears so.
+    /// Its node cannot serve; whoever asks before [`State::due`] hears so.
     Lost,
     /// It is out of the table; only requests in flight still hold it.
     Gone,
@@ -73,9 +75,9 @@ pub(super) struct State {
     pub node: NodeId,
     pub in_flight: u32,
     pub created: u64,
+    /// When it was last used; of one that is over: when it ended.
     pub last_used: u64,
-    /// End of lingering, or of telling the loss.
-    pub until: u64,
+    /// How long it outlives that. (No field of its own for the end of lingering keeps a conversation at 128 bytes.)
     idle: u32,
     max: u32,
     /// Its place on the roll.
@@ -103,7 +105,6 @@ impl Conversation {
             in_flight: 0,
             created: now.0,
             last_used: now.0,
-            until: 0,
             idle: millis(policy.idle),
             max: policy.max.map_or(NEVER, millis),
             slot: u32::MAX,
@@ -154,9 +155,9 @@ impl State {
     pub fn look(&self, now: Now) -> Look {
         match self.phase {
             Phase::Gone => Look::Gone,
-            Phase::Lost if now.0 < self.until => Look::Lost,
+            Phase::Lost if now.0 < self.due() => Look::Lost,
             Phase::Lost => Look::Expired,
-            Phase::Lingering if now.0 < self.until || self.in_flight > 0 => Look::Alive,
+            Phase::Lingering if now.0 < self.due() || self.in_flight > 0 => Look::Alive,
             Phase::Lingering => Look::Expired,
             Phase::Pending | Phase::Live if now.0 < self.due() => Look::Alive,
             Phase::Pending | Phase::Live => Look::Expired,
@@ -166,7 +167,7 @@ impl State {
     /// When its time is over, if nothing uses it before. What is in flight is never idle, but has a last day too.
     pub fn due(&self) -> u64 {
         match self.phase {
-            Phase::Lingering | Phase::Lost => self.until,
+            Phase::Lingering | Phase::Lost => after(self.last_used, self.idle),
             _ => {
                 let idle = if self.in_flight > 0 { u64::MAX } else { after(self.last_used, self.idle) };
                 idle.min(after(self.created, self.max))
@@ -183,7 +184,7 @@ impl State {
     pub fn is_over(&self, now: Now) -> bool {
         match self.phase {
             Phase::Gone => false,
-            Phase::Lingering | Phase::Lost => self.in_flight == 0 && now.0 >= self.until,
+            Phase::Lingering | Phase::Lost => self.in_flight == 0 && now.0 >= self.due(),
             Phase::Pending | Phase::Live => now.0 >= self.due(),
         }
     }
@@ -196,6 +197,19 @@ impl State {
                 Phase::Pending | Phase::Live => !self.confirmed,
                 Phase::Gone => false,
             }
+    }
+
+    /// A request has begun or ended using it. What is over does not live longer by being asked for.
+    pub fn used(&mut self, now: Now) {
+        if self.is_counted() {
+            self.last_used = self.last_used.max(now.0);
+        }
+    }
+
+    /// It outlives this moment by so much. What an answer told is capped by the policy's last day.
+    pub fn outlives(&mut self, now: Now, time: Duration) {
+        self.last_used = now.0;
+        self.idle = millis(time).min(self.max);
     }
 
     /// Whether its node counts it.
@@ -223,20 +237,26 @@ impl State {
         self.position(key).map(|index| self.keys.remove(index)).is_some()
     }
 
-    /// An answer told the time to live: it stands for the idle time, and cannot outlast the policy's last day.
-    pub fn set_idle(&mut self, ttl: std::time::Duration) {
-        self.idle = millis(ttl).min(self.max);
-    }
-
     fn position(&self, key: Fingerprint) -> Option<usize> {
         self.keys.iter().position(|own| own.fingerprint() == key)
     }
 }
 
-fn millis(duration: std::time::Duration) -> u32 {
+fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(NEVER)
 }
 
 fn after(start: u64, millis: u32) -> u64 {
     if millis == NEVER { u64::MAX } else { start.saturating_add(u64::from(millis)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_of_two_keys_is_one_allocation_of_128_bytes() {
+        // With the two counts that an Arc keeps.
+        assert_eq!(size_of::<Conversation>() + 2 * size_of::<usize>(), 128);
+    }
 }

@@ -48,8 +48,7 @@ impl Visit {
         if !elsewhere && matches!(state.phase, Phase::Live) {
             // Parallel calls are to hear the same; then the id counts as unknown, so that nobody is shut out for ever.
             count(&affinity.counters.orphaned);
-            let until = ask.now.0.saturating_add(ask.policy.tombstone.as_millis() as u64);
-            affinity.keep_until(state, Phase::Lost, until);
+            affinity.keep_for(state, Phase::Lost, ask.policy.tombstone, ask.now);
         }
         Err(Refusal::SessionLost { node: old })
     }

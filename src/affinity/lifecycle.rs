@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use super::conversation::{Key, Phase, State};
 use super::counters::count;
 use super::hints::Hints;
 use super::roll::Roll;
 use super::table::Table;
-use super::{Conversation, Counters, Gauges, Limits, Now, Outcome, Policy, WhenFull};
+use super::{Conversation, Counters, Gauges, Limits, Now, Outcome, WhenFull};
 use crate::session::Fingerprint;
 use crate::upstream::{Live, NodeId, Registry};
 
@@ -92,6 +93,18 @@ impl Affinity {
             .is_some_and(|conversation| conversation.lock().look(now) == super::conversation::Look::Alive)
     }
 
+    /// Every conversation's node, keys and whether its node counts it.
+    #[cfg(test)]
+    pub(super) fn inspect(&self, mut f: impl FnMut(NodeId, &[Fingerprint], bool)) {
+        for conversation in self.roll.all() {
+            let (node, keys, counted) = {
+                let state = conversation.lock();
+                (state.node, state.keys.iter().map(Key::fingerprint).collect::<Vec<_>>(), state.is_counted())
+            };
+            f(node, &keys, counted);
+        }
+    }
+
     /// Removes conversations whose time is over, looking at `at_most`; the control plane calls it now and then. Returns how
     /// many it looked at, so that a caller goes on at once while that is `at_most`.
     pub fn sweep(&self, now: Now, at_most: usize) -> usize {
@@ -126,20 +139,18 @@ impl Affinity {
         }
     }
 
-    /// A new conversation with one request in flight, entered on the roll. The caller holds its lock until its keys are
-    /// bound. `None`: only live ones could make room.
-    pub(super) fn begin(&self, node: NodeId, phase: Phase, policy: &Policy, now: Now) -> Option<Arc<Conversation>> {
-        let conversation = Arc::new(Conversation::new(node, phase, policy, now));
-        let mut state = conversation.lock();
-        state.in_flight = 1;
+    /// Enters a new conversation on the roll, with one request in flight. The caller has made it and keeps its lock until
+    /// its keys are bound, so that nobody finds it half made. False: only live ones could make room.
+    pub(super) fn begin(&self, conversation: &Arc<Conversation>, state: &mut State, now: Now) -> bool {
         // At rest it would be due then: the roll is asked again at that time anyway.
         let due = state.rest_due(now);
         let max = self.max_conversations.load(Relaxed);
-        state.slot =
-            self.roll.enter(&conversation, due, now, max).or_else(|| self.make_way(&conversation, due, now))?;
-        self.count_at(node, Live::add_conversation);
-        drop(state);
-        Some(conversation)
+        let slot = self.roll.enter(conversation, due, now, max).or_else(|| self.make_way(conversation, due, now));
+        let Some(slot) = slot else { return false };
+        state.slot = slot;
+        state.in_flight = 1;
+        self.count_at(state.node, Live::add_conversation);
+        true
     }
 
     /// Hands the place of an expired, else of the spare conversation that is first to go, to a newcomer.
@@ -257,11 +268,11 @@ impl Affinity {
         self.registry.with(node, change);
     }
 
-    /// A conversation that is over stays findable until then: one that lingers, or one that is lost.
-    pub(super) fn keep_until(&self, state: &mut State, phase: Phase, until: u64) {
+    /// A conversation that is over stays findable for a while: one that lingers, or one that is lost.
+    pub(super) fn keep_for(&self, state: &mut State, phase: Phase, time: Duration, now: Now) {
         self.set_phase(state, phase);
-        state.until = until;
-        self.roll.requeue(state.slot, until);
+        state.outlives(now, time);
+        self.roll.requeue(state.slot, state.due());
     }
 
     /// A request begins to use it.
@@ -273,7 +284,7 @@ impl Affinity {
             self.roll.keep(state.slot);
         }
         state.in_flight += 1;
-        state.last_used = state.last_used.max(now.0);
+        state.used(now);
     }
 
     /// A request ends using it, at this node. `outcome` is `None` where nothing of the request was sent.
@@ -285,7 +296,7 @@ impl Affinity {
         now: Now,
     ) {
         state.in_flight -= 1;
-        state.last_used = state.last_used.max(now.0);
+        state.used(now);
         match outcome {
             Some(Outcome::Success) => state.keys.iter_mut().for_each(|key| key.provisional = false),
             Some(Outcome::Failure) => state.failed = true,

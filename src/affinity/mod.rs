@@ -4,10 +4,18 @@
 //! any of its keys. A request is a [`Visit`]:
 //!
 //! ```text
-//! place ──► Visit ── connect ──► commit ── write the request ── read the answer ──► learn* ──► finish
-//!             ▲         │failed    │Err(node): a parallel first request moved the reservation; go there
-//!             └ replace ┘          
+//!                  ┌─ Err(node): a parallel first request moved it, connect there
+//!                  ▼                    │
+//! place ─► Visit ─► connect ─► commit ──┴► write the request ─► read the answer: learn* ─► finish
+//!                  ▲    │ no byte accepted
+//!                  └ replace
 //! ```
+//!
+//! What is decided where: [`place`](Affinity::place) finds the node (module `place`), and first contact binds all unknown
+//! client-issued keys of a request or none; a node that cannot serve is the business of `displaced`; what answers teach and
+//! end is in `answer`; how conversations enter, change and leave the table is in `lifecycle`. Below these, `table` finds
+//! conversations by key, `roll` keeps them by due time and in the order in which a full table pushes them out, `hints`
+//! remembers what binds nothing. A store will stand behind `table` and `lifecycle`: they alone bind and unbind keys.
 //!
 //! Time is an argument ([`Now`]), so is randomness; nothing here reads a clock, does I/O or logs.
 

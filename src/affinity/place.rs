@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use smallvec::SmallVec;
 
-use super::conversation::{Key, Look, Phase};
+use super::conversation::{Key, Look, Phase, State};
 use super::counters::count;
 use super::lifecycle::Leaves;
-use super::{Affinity, Ask, Code, Refusal, UnknownKey, Visit};
+use super::{Affinity, Ask, Code, Conversation, Refusal, UnknownKey, Visit};
 use crate::session::{Fingerprint, PinKey};
 use crate::upstream::{InFlight, Node, NodeId, Pick};
 
@@ -53,7 +53,7 @@ impl Affinity {
 
     fn attempt(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Result<Visit, Again>, Refusal> {
         let mut visit = Visit::new(Arc::clone(self), ask);
-        let lost = visit.match_pins(ask)?;
+        let lost = visit.match_pins(self, ask)?;
         if visit.conversation.is_some() {
             let joined = visit.join_keys(ask);
             if joined.is_ok() {
@@ -87,18 +87,16 @@ impl Affinity {
         issued: &[Fingerprint],
         ask: &Ask<'_>,
     ) -> Result<Result<Visit, Again>, Refusal> {
-        let reserved = self.claim_keys(issued.len()).then(|| {
-            let begun = self.begin(choice.node, Phase::Pending, ask.policy, ask.now);
-            begun.or_else(|| {
-                self.table.release(issued.len());
-                None
-            })
-        });
-        let Some(conversation) = reserved.flatten() else {
-            return self.unpinned(visit, choice, issued, ask).map(Ok);
-        };
+        let conversation = Arc::new(Conversation::new(choice.node, Phase::Pending, ask.policy, ask.now));
         {
             let mut state = conversation.lock();
+            if !self.claim_keys(issued.len()) {
+                return self.unpinned(visit, choice, issued, ask).map(Ok);
+            }
+            if !self.begin(&conversation, &mut state, ask.now) {
+                self.table.release(issued.len());
+                return self.unpinned(visit, choice, issued, ask).map(Ok);
+            }
             if self.table.insert_all(issued, &conversation).is_err() {
                 self.table.release(issued.len());
                 self.retire(&conversation, &mut state, Leaves::Quietly);
@@ -193,8 +191,7 @@ impl Affinity {
 impl Visit {
     /// Looks every pin up. The first that is known decides and settles the node. The node of a conversation that is
     /// known to be lost is returned, in case that nothing else decides.
-    fn match_pins(&mut self, ask: &Ask<'_>) -> Result<Option<NodeId>, Refusal> {
-        let affinity = Arc::clone(&self.affinity);
+    fn match_pins(&mut self, affinity: &Affinity, ask: &Ask<'_>) -> Result<Option<NodeId>, Refusal> {
         let mut lost = None;
         for (index, pin) in ask.keys.pins.iter().enumerate() {
             let Some(conversation) = affinity.table.get(pin.fingerprint) else { continue };
@@ -226,9 +223,11 @@ impl Visit {
                 affinity.enter(&mut state, ask.now);
                 state.touch(pin.fingerprint);
                 self.key = Some(pin.fingerprint);
+                let settled = self.settle(&mut state, ask);
                 drop(state);
+                // Kept even where it is refused, so that the visit leaves it again.
                 self.conversation = Some(conversation);
-                self.settle(ask)?;
+                settled?;
             } else if state.node != self.node {
                 self.conflict = true;
             } else if !self.others.iter().any(|other| Arc::ptr_eq(other, &conversation)) {
@@ -284,11 +283,9 @@ impl Visit {
     }
 
     /// Settles on the node of the conversation just entered, or on the one that takes over.
-    fn settle(&mut self, ask: &Ask<'_>) -> Result<(), Refusal> {
-        let Some(conversation) = self.conversation.clone() else { return Ok(()) };
-        let mut state = conversation.lock();
+    fn settle(&mut self, state: &mut State, ask: &Ask<'_>) -> Result<(), Refusal> {
         let Some(node) = ask.nodes.get(state.node).filter(|node| can_serve(node, ask)) else {
-            return self.displace(&mut state, ask, false);
+            return self.displace(state, ask, false);
         };
         let code = match state.phase {
             Phase::Pending => Code::Joined,

@@ -172,6 +172,11 @@ impl Roll {
         })
     }
 
+    #[cfg(test)]
+    pub fn all(&self) -> Vec<Arc<Conversation>> {
+        self.inner.lock().blocks.iter().flatten().filter_map(|slot| slot.conversation.clone()).collect()
+    }
+
     /// It may be pushed out: after all others, or before them.
     pub fn spare(&self, slot: u32, first: bool) {
         let mut inner = self.inner.lock();

@@ -156,6 +156,11 @@ impl Visit {
         self.admitted = self.affinity.registry.live(node).map(|live| live.enter());
     }
 
+    /// The node has answered whole: it has one request less from now on.
+    pub fn leave_node(&mut self) {
+        self.admitted = None;
+    }
+
     /// The node accepted no byte of the request (`attempts` times, for a conversation that exists): another node, where
     /// that is allowed. `ask.tried` names all nodes that failed, the present one included.
     ///
@@ -201,10 +206,15 @@ impl Visit {
 
     /// Ends the visit for all conversations it uses.
     pub(super) fn leave(&mut self, outcome: Outcome, now: Now) {
-        let outcome = self.committed.then_some(outcome);
+        let said = self.says(outcome);
         for conversation in self.conversation.take().into_iter().chain(std::mem::take(&mut self.others)) {
-            self.affinity.leave(&conversation, &mut conversation.lock(), (self.node, outcome), now);
+            self.affinity.leave(&conversation, &mut conversation.lock(), said, now);
         }
+    }
+
+    /// What the visit says at its end: where it was, and how it went if anything was sent.
+    pub(super) fn says(&self, outcome: Outcome) -> (NodeId, Option<Outcome>) {
+        (self.node, self.committed.then_some(outcome))
     }
 
     /// An answer has come: something was written, whatever the caller told.

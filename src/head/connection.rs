@@ -60,3 +60,91 @@ pub fn options(fields: &Fields) -> impl Iterator<Item = &[u8]> {
         .map(<[u8]>::trim_ascii)
         .filter(|option| !option.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(lines: &[(&str, &str)]) -> Fields {
+        let mut fields = Fields::default();
+        for (name, value) in lines {
+            fields.push(name.as_bytes(), value.as_bytes());
+        }
+        fields
+    }
+
+    fn left(lines: &[(&str, &str)]) -> String {
+        let mut fields = fields(lines);
+        remove_hop_by_hop(&mut fields);
+        fields.iter().map(|field| String::from_utf8_lossy(field.name).into_owned()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_concerns_the_connection_goes() {
+        let lines = [
+            ("A", "1"),
+            ("connection", "close"),
+            ("Keep-Alive", "5"),
+            ("Proxy-Connection", "close"),
+            ("TE", "trailers"),
+            ("Trailer", "X"),
+            ("Upgrade", "h2c"),
+            ("HTTP2-Settings", "AA"),
+            ("Transfer-Encoding", "chunked"),
+            ("B", "2"),
+        ];
+        assert_eq!(left(&lines), "A Trailer Transfer-Encoding B");
+    }
+
+    #[test]
+    fn what_connection_names_goes_unless_it_belongs_to_the_message() {
+        assert_eq!(
+            left(&[
+                ("Connection", "close, x-a,,X-B ,"),
+                ("Connection", "x-c"),
+                ("X-A", "1"),
+                ("x-b", "2"),
+                ("X-C", "3"),
+                ("X-D", "4")
+            ]),
+            "X-D"
+        );
+        let kept =
+            [("Host", "h"), ("Cookie", "a"), ("Content-Length", "1"), ("X-Forwarded-For", "x"), ("Authorization", "x")];
+        let nominate = ("Connection", "host, cookie, content-length, x-forwarded-for, authorization");
+        assert_eq!(
+            left(&[&[nominate][..], &kept].concat()),
+            "Host Cookie Content-Length X-Forwarded-For Authorization"
+        );
+    }
+
+    #[test]
+    fn http_1_1_persists_and_http_1_0_closes_unless_they_say_otherwise() {
+        for (version, lines, keeps) in [
+            (Version::Http11, &[][..], true),
+            (Version::Http10, &[], false),
+            (Version::Http11, &[("Connection", "Close")], false),
+            (Version::Http11, &[("Connection", "x"), ("Connection", "a, close")], false),
+            (Version::Http11, &[("Connection", "closed")], true),
+            (Version::Http10, &[("Connection", "Keep-Alive")], true),
+            (Version::Http10, &[("Connection", "keep-alive, close")], false),
+            (Version::Http10, &[("Proxy-Connection", "keep-alive")], false),
+        ] {
+            assert_eq!(keep_alive(version, &fields(lines)), keeps, "{version:?} {lines:?}");
+            assert_eq!(wants_close(version, &fields(lines)), !keeps);
+        }
+    }
+
+    #[test]
+    fn a_node_says_how_long_it_waits() {
+        for (value, seconds) in [
+            ("timeout=5, max=100", Some(5)),
+            ("max=9, Timeout = \"7\"", Some(7)),
+            ("timeout=x", None),
+            ("5", None),
+            ("", None),
+        ] {
+            assert_eq!(keep_alive_timeout(&fields(&[("Keep-Alive", value)])), seconds, "{value}");
+        }
+    }
+}

@@ -207,15 +207,9 @@ mod tests {
     fn answer(line: &str) -> Option<String> {
         let mut fields = Fields::default();
         fields.push(b"Set-Cookie", line.as_bytes());
-        let text = response_cookies(&fields).next().map(|cookie| {
-            let mut text =
-                format!("{}={}", String::from_utf8_lossy(cookie.name), String::from_utf8_lossy(cookie.value));
-            if cookie.is_deleted(1_000_000_000) {
-                text += " deleted";
-            }
-            text
-        });
-        text
+        let cookie = response_cookies(&fields).next()?;
+        let deleted = if cookie.is_deleted(1_000_000_000) { " deleted" } else { "" };
+        Some(format!("{}={}{deleted}", String::from_utf8_lossy(cookie.name), String::from_utf8_lossy(cookie.value)))
     }
 
     #[test]

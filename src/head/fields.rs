@@ -267,4 +267,28 @@ mod tests {
         assert_eq!(fields.iter().next().expect("three fields").name, b"content-TYPE");
         assert_eq!(fields.known(Name::Host), None);
     }
+
+    #[test]
+    fn a_field_that_is_set_keeps_its_place_and_its_letters() {
+        let mut fields = Fields::default();
+        for (name, value) in [(&b"hOST"[..], &b"a"[..]), (b"X", b"1"), (b"Host", b"b")] {
+            fields.push(name, value);
+        }
+        fields.set(b"Host", b"c");
+        fields.set(b"Y", b"2");
+        fields.push_front(b"Z", b"3");
+        let lines: Vec<_> = fields.iter().map(|field| (field.name, field.value)).collect();
+        assert_eq!(lines, [(&b"Z"[..], &b"3"[..]), (b"hOST", b"c"), (b"X", b"1"), (b"Y", b"2")]);
+        fields.remove(b"x");
+        fields.remove_known(Name::Host);
+        assert_eq!(fields.len(), 2);
+    }
+
+    #[test]
+    fn a_place_beyond_the_head_is_empty() {
+        let mut fields = Fields::default();
+        fields.adopt(b"a: b");
+        fields.push_placed(0..1, 3..9);
+        assert_eq!(fields.get(b"A"), Some(&b""[..]));
+    }
 }

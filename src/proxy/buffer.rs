@@ -120,9 +120,10 @@ impl Buffer {
         }
     }
 
-    /// Makes the buffer large while a message streams, if it is empty.
+    /// Gives the buffer the size for a message that streams, if it is empty: larger than for a small one, and no larger
+    /// than that where much had to be held before.
     pub fn widen(&mut self, buffers: &Buffers) {
-        if self.is_empty() && self.bytes.len() < LARGE {
+        if self.is_empty() && self.bytes.len() != LARGE {
             buffers.give(std::mem::replace(&mut self.bytes, buffers.take(LARGE)));
         }
     }

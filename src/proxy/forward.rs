@@ -14,11 +14,11 @@ use super::deadline::Deadline;
 use super::forwarding;
 use super::h1::{BodyDecoder, BodyError, Fill, Framing, HeadLimits, response_framing};
 use super::intake::Message;
-use super::learn::Lesson;
 use super::pool::NodeConnection;
 use super::worker::Worker;
 use crate::config::model::Timeouts;
-use crate::head::{Fields, Response, Version, connection};
+use crate::gateway::Lesson;
+use crate::head::{Fields, Name, Response, Version, connection};
 use crate::session::RequestView;
 
 /// How passing an exchange through ended.
@@ -59,6 +59,8 @@ pub struct Passed {
     pub bytes_in: u64,
     /// Response body bytes passed on.
     pub bytes_out: u64,
+    /// Whether the client was told to go on (100).
+    pub continued: bool,
     /// When the first byte of the answer's head came.
     pub answered_at: Option<Instant>,
     /// Whether the answer was whole when the client had gone.
@@ -343,6 +345,7 @@ impl<C: Client> Forward<'_, '_, C> {
                     self.out.clone_from(self.head);
                     forwarding::response(self.out, self.policy);
                     self.client.interim(self.out);
+                    self.passed.continued |= self.head.status == 100;
                 }
                 continue;
             }
@@ -361,6 +364,11 @@ impl<C: Client> Forward<'_, '_, C> {
         self.lesson.head(self.request.view(self.message), self.head, framing != Framing::Empty);
         self.out.clone_from(self.head);
         forwarding::response(self.out, self.policy);
+        let expects = self.request.head.fields().known(Name::Expect).is_some();
+        if expects && !self.message.continued && !self.passed.continued && !self.client.body_is_whole() {
+            // The client may send its body now, or not: nobody could say where its next request begins (RFC 9110 §10.1.1).
+            self.client.close();
+        }
         self.client.begin(self.out, framing);
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::Stop;
 use super::escape::{is_space, trim};
 use super::place::Place;
 
-/// White space behind a value that does not count towards the limit of its length.
+/// Bytes of inner elements' white space that are kept beyond the limit, so that trimming can decide.
 const SLACK: usize = 1024;
 
 /// An element whose text is collected.
@@ -109,12 +109,16 @@ impl Captures {
         if !had_begun {
             text = &text[spaces..]; // Nobody needs white space before a value.
         }
-        let room = |open: &Open| (self.limit + SLACK + 1).saturating_sub(self.text.len() - open.start);
-        let Some(most) = self.open.iter().filter(|open| !open.is_too_long).map(room).max() else { return };
-        self.text.extend_from_slice(&text[..text.len().min(most)]);
+        let most = self.limit + SLACK;
+        let room = |open: &Open| (most + 1).saturating_sub(self.text.len() - open.start);
+        let Some(room) = self.open.iter().filter(|open| !open.is_too_long).map(room).max() else { return };
+        // White space that finds no room is left out: it is either behind the value, or something follows that makes the
+        // value too long.
+        let end = text.iter().rposition(|&byte| !is_space(byte)).map_or(0, |last| last + 1);
         for open in &mut self.open {
-            open.is_too_long |= self.text.len() - open.start > self.limit + SLACK;
+            open.is_too_long |= end > 0 && self.text.len() - open.start + end > most;
         }
+        self.text.extend_from_slice(&text[..text.len().min(room)]);
         if self.text.len() > 4 * (self.limit + SLACK) {
             self.compact();
         }
@@ -194,6 +198,9 @@ mod tests {
     fn a_value_is_never_cut() {
         check(&["12345"], 5, Some("12345"), 0);
         check(&["12345", "   "], 5, Some("12345"), 0);
+        let spaces = " ".repeat(3000);
+        check(&[&spaces, "12345", &spaces, &spaces], 5, Some("12345"), 3000);
+        check(&[&spaces, "12345", &spaces, &spaces, "6"], 5, None, 3000);
         check(&["123456"], 5, None, 0);
         check(&["1", "23456", "7"], 5, None, 0);
     }

@@ -263,7 +263,11 @@ fn utf16(bytes: &[u8], at: u64, is_big: bool, out: &mut impl Utf8) -> Result<usi
         }
         let Some(first) = next.filter(|_| !is_cut) else { return Ok(used) };
         for character in char::decode_utf16([first].into_iter().chain(second)) {
-            let character = character.map_err(|_| Stop::Malformed("half a UTF-16 character".into()))?;
+            let Ok(character) = character else {
+                // What came before it counts.
+                out.utf8(text.as_bytes(), Map::new(at + start as u64, Measure::Utf16))?;
+                return Err(Stop::Malformed("half a UTF-16 character".into()));
+            };
             text.push(character);
             used += 2 * character.len_utf16();
         }

@@ -230,10 +230,8 @@ impl Inflate {
         let mut used = 0;
         loop {
             let (before_in, before_out) = (self.data.total_in(), self.data.total_out());
-            let status = match self.data.decompress(&rest[used..], &mut block, FlushDecompress::None) {
-                Ok(status) => status,
-                Err(_) => return malformed(),
-            };
+            // What was decoded before an error counts.
+            let status = self.data.decompress(&rest[used..], &mut block, FlushDecompress::None);
             let taken = (self.data.total_in() - before_in) as usize;
             let given = (self.data.total_out() - before_out) as usize;
             used += taken;
@@ -250,7 +248,8 @@ impl Inflate {
                 return Err(Stop::Limit(format!("a body that grows more than {RATIO_MAX} times when decoded")));
             }
             match status {
-                Status::StreamEnd => {
+                Err(_) => return malformed(),
+                Ok(Status::StreamEnd) => {
                     self.state = if self.kind == Kind::Gzip { State::Trailer(8) } else { State::Over };
                     return Ok(used);
                 }

@@ -14,6 +14,8 @@ mod fault_text;
 mod inflate;
 mod matcher;
 mod media;
+#[cfg(test)]
+mod message_tests;
 mod multipart;
 mod multiref;
 mod namespaces;

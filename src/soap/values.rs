@@ -97,7 +97,7 @@ impl Values {
     /// Reports a value as soon as its condition holds.
     pub fn report(&mut self, path: PathId, value: &str, offset: u64, when: When, found: &mut Vec<Found>) {
         match self.verdict(when) {
-            (Verdict::Holds, _) => self.push(path, value, offset, found),
+            (Verdict::Holds, _) => self.push(path, value, offset, when != 0, found),
             (Verdict::Open, open) if self.pending.len() < PENDING_MAX => {
                 self.pending.push((Found { path, value: value.to_owned(), offset }, open));
             }
@@ -112,22 +112,23 @@ impl Values {
         }
         for (value, when) in std::mem::take(&mut self.pending) {
             match self.verdict(when) {
-                (Verdict::Holds, _) => self.push(value.path, &value.value, value.offset, found),
+                (Verdict::Holds, _) => self.push(value.path, &value.value, value.offset, true, found),
                 (Verdict::Open, open) => self.pending.push((value, open)),
                 (Verdict::Fails, _) => {}
             }
         }
     }
 
-    fn push(&mut self, path: PathId, value: &str, offset: u64, found: &mut Vec<Found>) {
+    fn push(&mut self, path: PathId, value: &str, offset: u64, had_condition: bool, found: &mut Vec<Found>) {
         let at = usize::from(path);
         if self.counts.len() <= at {
             self.counts.resize(at + 1, 0);
         }
         let count = &mut self.counts[at];
         let is_full = if value.is_empty() { *count & EMPTY != 0 } else { *count & !EMPTY >= VALUES_MAX };
-        // An element that two conditional ways lead to, or two references, is still one value.
-        if is_full || found.iter().any(|one| one.path == path && one.offset == offset) {
+        // An element that two conditional ways lead to is still one value.
+        let is_same = |one: &Found| one.path == path && one.offset == offset && one.value == value;
+        if is_full || (had_condition && found.iter().any(is_same)) {
             return;
         }
         *count = if value.is_empty() { *count | EMPTY } else { *count + 1 };

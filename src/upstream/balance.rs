@@ -135,3 +135,158 @@ fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::super::{Admin, Health, Live, NodeSpec, Registry};
+    use super::*;
+
+    /// Nodes as `name*weight`; the first letter is the name.
+    fn set(balance: Balance, nodes: &str) -> NodeSet {
+        let registry = Registry::new();
+        let specs = nodes.split(' ').map(|node| {
+            let (name, weight) = node.split_once('*').unwrap_or((node, "1"));
+            let mut spec = NodeSpec::new(registry.machine("g", name));
+            spec.weight = weight.parse().expect("a weight");
+            spec.limits.requests = 1000;
+            spec
+        });
+        NodeSet::new(balance, specs.collect())
+    }
+
+    fn live<'s>(set: &'s NodeSet, name: &str) -> &'s Arc<Live> {
+        &set.nodes().iter().find(|node| &*node.name == name).expect("there is such a node").live
+    }
+
+    fn pick(set: &NodeSet, random: u64) -> String {
+        set.pick(Pick { random, now_ms: 1, ..Pick::default() }).map_or("-".into(), |node| node.name.to_string())
+    }
+
+    fn order(set: &NodeSet, n: u64) -> String {
+        (0..n).map(|random| pick(set, random)).collect::<Vec<_>>().concat()
+    }
+
+    fn shares(set: &NodeSet, n: u64) -> BTreeMap<String, u64> {
+        let mut shares = BTreeMap::new();
+        (0..n).for_each(|random| *shares.entry(pick(set, random)).or_default() += 1);
+        shares
+    }
+
+    #[test]
+    fn round_robin_takes_turns_by_weight_and_spreads_them() {
+        assert_eq!(order(&set(Balance::RoundRobin, "a b c"), 7), "abcabca");
+        assert_eq!(order(&set(Balance::RoundRobin, "a*5 b c"), 14), "aaabcaaaaabcaa");
+        assert_eq!(order(&set(Balance::RoundRobin, "a*2 b*1"), 6), "abaaba");
+        let shares = shares(&set(Balance::RoundRobin, "a*256 b*3 c*1"), 26_000);
+        assert!((25_599..=25_601).contains(&shares["a"]), "{shares:?}");
+        assert!((299..=301).contains(&shares["b"]), "{shares:?}");
+    }
+
+    #[test]
+    fn a_node_that_returns_does_not_make_up_for_what_it_missed() {
+        let set = set(Balance::RoundRobin, "a b");
+        live(&set, "b").set_health(Health::Down);
+        assert_eq!(order(&set, 100), "a".repeat(100));
+        live(&set, "b").set_health(Health::Up);
+        let next = order(&set, 10);
+        assert_eq!(next.matches('b').count(), 5, "{next}");
+    }
+
+    #[test]
+    fn a_missing_node_leaves_its_share_to_all_others() {
+        let set = set(Balance::RoundRobin, "a b c d");
+        live(&set, "b").set_admin(Admin::Drain);
+        assert_eq!(shares(&set, 300), BTreeMap::from([("a".into(), 100), ("c".into(), 100), ("d".into(), 100)]));
+    }
+
+    #[test]
+    fn who_must_not_get_new_work_gets_none() {
+        let set = set(Balance::RoundRobin, "a b c d e f");
+        live(&set, "a").set_admin(Admin::Drain);
+        live(&set, "b").set_admin(Admin::Maint);
+        live(&set, "c").set_health(Health::Down);
+        live(&set, "d").eject_until(2);
+        let full: Vec<_> = (0..1000).map(|_| live(&set, "e").try_enter(1000).expect("room")).collect();
+        assert!(live(&set, "e").try_enter(1000).is_none());
+        assert_eq!(order(&set, 3), "fff");
+        let f = set.nodes()[5].id;
+        assert!(set.pick(Pick { exclude: &[f], now_ms: 1, ..Pick::default() }).is_none());
+        let later = set.pick(Pick { exclude: &[f], now_ms: 2, ..Pick::default() });
+        assert_eq!(later.map(|node| &*node.name), Some("d"), "ejection is over");
+        drop(full);
+        assert_eq!(live(&set, "e").requests(), 0);
+    }
+
+    #[test]
+    fn least_requests_goes_where_least_is_done_for_the_weight() {
+        let set = set(Balance::LeastRequests, "a*2 b");
+        let mut running = Vec::new();
+        let mut order = String::new();
+        for _ in 0..9 {
+            let node = set.pick(Pick { now_ms: 1, ..Pick::default() }).expect("a node");
+            order.push_str(&node.name);
+            running.push(node.live.try_enter(0).expect("no limit"));
+        }
+        assert_eq!((order.matches('a').count(), order.matches('b').count()), (6, 3), "{order}");
+        drop(running);
+        assert_eq!(shares(&set, 30)["b"], 10, "idle nodes take turns by weight");
+    }
+
+    #[test]
+    fn least_conversations_goes_where_fewest_live() {
+        let set = set(Balance::LeastConversations, "a b");
+        live(&set, "a").add_conversation();
+        live(&set, "a").add_conversation();
+        assert_eq!(order(&set, 3), "bbb");
+        live(&set, "b").add_conversation();
+        live(&set, "b").add_conversation();
+        assert!((5..=6).contains(&shares(&set, 10)["a"]), "ties are broken in turn, by whose is next");
+    }
+
+    #[test]
+    fn random_follows_the_weights() {
+        let shares = shares(&set(Balance::Random, "a*3 b*1"), 40_000);
+        assert!((29_000..31_000).contains(&shares["a"]), "{shares:?}");
+    }
+
+    #[test]
+    fn of_two_drawn_at_random_the_less_busy_one_is_taken() {
+        let set = set(Balance::Random, "a b");
+        let _busy = live(&set, "a").try_enter(0);
+        let shares = shares(&set, 40_000);
+        assert!((9_000..11_000).contains(&shares["a"]), "only where both draws are a: {shares:?}");
+    }
+
+    #[test]
+    fn a_node_that_goes_takes_along_only_its_own_hash_keys() {
+        let set = set(Balance::Hash, "a*2 b c");
+        let place = |key: u64| {
+            let key = Some(u128::from(super::mix(key)) << 64 | u128::from(super::mix(!key)));
+            set.pick(Pick { key, now_ms: 1, ..Pick::default() }).expect("a node").name.to_string()
+        };
+        let before: Vec<_> = (0..10_000).map(place).collect();
+        let at_a = before.iter().filter(|name| *name == "a").count();
+        assert!((4_800..5_200).contains(&at_a), "half of the keys for half of the weight: {at_a}");
+        live(&set, "b").set_health(Health::Down);
+        for (key, before) in before.iter().enumerate() {
+            let after = place(key as u64);
+            assert!(before == "b" || after == *before, "key {key} moved from {before} to {after}");
+            assert_ne!(after, "b");
+        }
+    }
+
+    #[test]
+    fn no_turn_is_taken_twice_by_parallel_workers() {
+        let set = set(Balance::RoundRobin, "a*3 b*2 c*1");
+        let counts: Vec<_> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..4).map(|_| scope.spawn(|| shares(&set, 15_000))).collect();
+            workers.into_iter().map(|worker| worker.join().expect("no panic")).collect()
+        });
+        let total = |name: &str| counts.iter().map(|shares| shares.get(name).copied().unwrap_or(0)).sum::<u64>();
+        assert_eq!(total("a") + total("b") + total("c"), 60_000);
+        assert!(total("a").abs_diff(30_000) <= 2 && total("b").abs_diff(20_000) <= 2, "{counts:?}");
+    }
+}

@@ -3,6 +3,8 @@
 mod capacity;
 mod placement;
 mod semantics;
+mod simulation;
+mod stress;
 mod trouble;
 mod world;
 
