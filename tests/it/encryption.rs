@@ -94,7 +94,8 @@ fn the_certificates_header_is_never_accepted_from_clients() {
 fn a_client_without_a_good_certificate_is_not_served_where_one_is_required() {
     let (servers, clients, node) = (Authority::new("servers"), Authority::new("clients"), login_node(0));
     let castile = with_client_certificates(&node, &servers, &clients, "required", "base64_der");
-    let stranger = Authority::new("strangers").sign("partner");
+    let strangers = Authority::new("strangers");
+    let stranger = strangers.sign("partner");
     for identity in [None, Some(&stranger)] {
         let mut client = servers.connect(castile.address("public"), GATEWAY, identity);
         // With TLS 1.3 the client learns only by the answer that it was refused.

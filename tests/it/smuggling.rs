@@ -33,10 +33,32 @@ fn probes() -> Vec<Probe> {
 
 /// A gateway that soon gives up waiting, before a node that answers 200 to whatever it can read.
 fn gateway() -> (Castile, Node) {
-    let node = Node::answering(|request| ok("", request.body.clone()));
+    let node = Node::start(|connection| {
+        while let Some(head) = connection.peer.head() {
+            let length = head.field("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+            let body = match head.is_chunked() {
+                true => chunks(&mut connection.peer),
+                false => connection.peer.try_bytes(length),
+            };
+            let Some(body) = body else { return };
+            connection.send(ok("", body));
+        }
+    });
     let yaml = config(&[&node], "timeouts: {stall: 300ms}")
         .replace("address: '127.0.0.1:0'", "address: '127.0.0.1:0', timeouts: {header: 300ms, idle: 300ms}");
     (Castile::start(&yaml), node)
+}
+
+/// A body in chunks with its trailers, as it came.
+fn chunks(peer: &mut Peer) -> Option<Vec<u8>> {
+    let mut all = peer.try_until(b"0\r\n")?;
+    loop {
+        let line = peer.try_until(b"\r\n")?;
+        all.extend_from_slice(&line);
+        if line == b"\r\n" {
+            return Some(all);
+        }
+    }
 }
 
 /// The status of the first final answer, `None` where there is none.
@@ -58,10 +80,12 @@ fn check_received(mut bytes: &[u8]) {
         bytes = match length {
             Some(length) => rest.get(length..).unwrap_or_default(),
             None if text.contains("\r\ntransfer-encoding: chunked\r\n") => {
-                match rest.windows(5).position(|five| five == b"0\r\n\r\n") {
-                    Some(at) => &rest[at + 5..],
-                    None => &[],
-                }
+                let end = |from: usize, end: &[u8]| {
+                    let at = rest[from..].windows(end.len()).position(|window| window == end)?;
+                    Some(from + at + end.len())
+                };
+                // The last chunk's size line stays, so that the empty line is found where there are no trailers.
+                end(0, b"0\r\n").and_then(|at| end(at - 2, b"\r\n\r\n")).map_or(&[], |at| &rest[at..])
             }
             None => rest,
         };
