@@ -32,11 +32,10 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     let file = args.file.display();
     match Config::load(&args.file) {
         Ok(loaded) => {
-            // What only compiling shows: certificates that do not fit their keys, authorities that are none.
-            if let Err(SnapshotError(found)) = Snapshot::compile(loaded.config.clone(), &Registry::new()) {
-                let problems: Vec<Problem> =
-                    found.into_iter().map(|(at, message)| loaded.places.problem(at, "", message)).collect();
-                return refuse(&problems, args, err);
+            // What only compiling shows: certificates that are none, keys that do not fit.
+            if let Err(SnapshotError(found)) = Snapshot::compile(loaded.config.clone(), &Registry::default()) {
+                let problems = found.into_iter().map(|(at, message)| loaded.places.problem(at, "", message)).collect();
+                return refused(args, problems, err);
             }
             for warning in &loaded.warnings {
                 tell("warning", warning, args.json, err);
@@ -49,12 +48,12 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(problems) => refuse(&problems, args, err),
+        Err(problems) => refused(args, problems, err),
     }
 }
 
-fn refuse(problems: &[Problem], args: &Args, err: &mut dyn Write) -> ExitCode {
-    for problem in problems {
+fn refused(args: &Args, problems: Vec<Problem>, err: &mut dyn Write) -> ExitCode {
+    for problem in &problems {
         tell("problem", problem, args.json, err);
     }
     if !args.json {

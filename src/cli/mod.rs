@@ -10,6 +10,11 @@ pub mod demo;
 pub mod presets;
 pub mod run;
 pub mod schema;
+pub mod test;
+
+mod expectations;
+mod message;
+mod rehearsal;
 
 /// Castile keeps every stateful SOAP conversation on the backend node that holds its state.
 ///
@@ -39,6 +44,26 @@ pub enum Command {
     /// Runs with the config.yaml of the current directory where that is the reference one, else with a copy of it, on
     /// 127.0.0.1:8280 where that port is free, and stays up until Ctrl-C. Exit codes: 0 = shown; 1 = it could not run.
     Demo(demo::Args),
+    /// Run sample conversations through the rules and the table, without a network
+    ///
+    /// A conversation is a folder with NN-request.http and NN-response.http (01 to 79, raw as recorded: chunked, gzip and
+    /// multipart included) and an expect.yaml, there or in the folder above with one entry for each conversation:
+    ///
+    ///   NAME:
+    ///     preset: NAME                   # or presets: [NAME, ...], or sticky: {own rules}
+    ///     exchanges:
+    ///     - {n: 1, pinned: false}        # no known pin decided
+    ///     - {n: 2, pinned: true, ends: true}
+    ///     wrong_node: true               # 90-...-response.http, as the answer to the last pinned request, is
+    ///                                    # recognised as that of a node that does not know the session
+    ///
+    /// An exchange may also say `weak` (no pin is known and a weak key decides) and `lost` (the answer says that the node does
+    /// not know the session). What is not said is not judged. All come from one client over one connection; an answer
+    /// counts as given at its Date, where it has one. Other files of 80 and above are passed over.
+    ///
+    /// Exit codes: 0 = all as expected; 1 = some are not; 2 = wrong usage, nothing to test.
+    #[command(verbatim_doc_comment)]
+    Test(test::Args),
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
     /// List the presets, or print the rules of one
@@ -52,13 +77,14 @@ pub fn run() -> ExitCode {
     match &command {
         Command::Run(args) => return run::run(args),
         Command::Demo(args) => return demo::run(args, &mut stdout(), &mut stderr()),
-        Command::Check(_) | Command::Schema | Command::Presets(_) => {}
+        Command::Check(_) | Command::Test(_) | Command::Schema | Command::Presets(_) => {}
     }
     let (mut out, mut err) = (stdout().lock(), stderr().lock());
     match command {
         Command::Run(_) | Command::Demo(_) => ExitCode::SUCCESS,
         Command::Check(args) => check::run(&args, &mut out, &mut err),
         Command::Schema => schema::run(&mut out),
+        Command::Test(args) => test::run(&args, &mut out, &mut err),
         Command::Presets(args) => presets::run(&args, &mut out, &mut err),
     }
 }

@@ -1,12 +1,9 @@
-//! What no section can see alone: names, references, and whether the rules are any.
+//! What no section can see alone: names and references.
 
 use std::collections::HashMap;
 
 use super::model::{Config, Node, Upstream};
 use super::read::{Cx, nearest};
-use crate::session::RuleSet;
-use crate::session::spec::{Mark, Ttl};
-use crate::soap::Prefixes;
 
 /// Checks across sections; problems go to `cx`.
 pub fn check(config: &Config, cx: &mut Cx) {
@@ -15,13 +12,7 @@ pub fn check(config: &Config, cx: &mut Cx) {
     for (number, upstream) in config.upstreams.iter().enumerate() {
         nodes(upstream, cx);
         group(upstream, &config.upstreams[..number], cx);
-        rules(upstream, cx);
     }
-}
-
-fn tell(cx: &mut Cx, at: Mark, key: impl Into<String>, message: String) {
-    let problem = cx.places.problem(at, key, message);
-    cx.problems.push(problem);
 }
 
 fn listeners(config: &Config, cx: &mut Cx) {
@@ -29,17 +20,17 @@ fn listeners(config: &Config, cx: &mut Cx) {
         for earlier in &config.listeners[..number] {
             if earlier.name == listener.name {
                 let message = format!("{} is the name of an earlier listener; give each its own", listener.name);
-                tell(cx, listener.at, format!("listeners[{number}]"), message);
+                cx.tell(listener.at, format!("listeners[{number}]"), message);
             }
             if earlier.address.port() != 0 && earlier.address == listener.address {
                 let message =
                     format!("{} listens on {} already; give each its own address", earlier.name, listener.address);
-                tell(cx, listener.at, format!("listeners[{number}]"), message);
+                cx.tell(listener.at, format!("listeners[{number}]"), message);
             }
         }
         if config.admin.address == Some(listener.address) && listener.address.port() != 0 {
             let message = format!("admin listens on {} too; give one of them another address", listener.address);
-            tell(cx, listener.at, format!("listeners[{number}]"), message);
+            cx.tell(listener.at, format!("listeners[{number}]"), message);
         }
     }
 }
@@ -63,7 +54,7 @@ fn routes(config: &Config, cx: &mut Cx) {
                 names.collect::<Vec<_>>().join(", ")
             ),
         };
-        tell(cx, route.at, key, message);
+        cx.tell(route.at, key, message);
     }
 }
 
@@ -77,11 +68,11 @@ fn nodes(upstream: &Upstream, cx: &mut Cx) {
                 "{} is the name of an earlier node; a node is known by its name, so give each its own",
                 node.name
             );
-            tell(cx, node.at, format!("{}.name", key(number)), message);
+            cx.tell(node.at, format!("{}.name", key(number)), message);
         }
         if let Some(earlier) = urls.insert(node.url.to_string(), node).filter(|earlier| earlier.name != node.name) {
             let message = format!("{} is the node {} already; write each server once", node.url, earlier.name);
-            tell(cx, node.at, format!("{}.url", key(number)), message);
+            cx.tell(node.at, format!("{}.url", key(number)), message);
         }
     }
     for (number, node) in upstream.nodes.iter().enumerate() {
@@ -96,7 +87,7 @@ fn nodes(upstream: &Upstream, cx: &mut Cx) {
                 None => format!("there is no node {successor:?} in this upstream; name another of its nodes"),
             }
         };
-        tell(cx, node.at, format!("{}.successor", key(number)), message);
+        cx.tell(node.at, format!("{}.successor", key(number)), message);
     }
 }
 
@@ -110,7 +101,7 @@ fn group(upstream: &Upstream, earlier: &[Upstream], cx: &mut Cx) {
                     "{} is {} in upstream {} of the same affinity_group, where equal names are one machine; give it the same host, or another name",
                     node.name, twin.url.host, other.name
                 );
-                tell(cx, node.at, format!("upstreams.{}.nodes[{number}].url", upstream.name), message);
+                cx.tell(node.at, format!("upstreams.{}.nodes[{number}].url", upstream.name), message);
             }
         }
         if let (Some(a), Some(b)) = (&upstream.sticky, &other.sticky)
@@ -120,29 +111,7 @@ fn group(upstream: &Upstream, earlier: &[Upstream], cx: &mut Cx) {
                 "{} here, {} in upstream {} of the same affinity_group, whose conversations are the same; write the same number",
                 a.keys_per_conversation, b.keys_per_conversation, other.name
             );
-            tell(cx, a.at, format!("upstreams.{}.sticky.keys_per_conversation", upstream.name), message);
-        }
-    }
-}
-
-fn rules(upstream: &Upstream, cx: &mut Cx) {
-    let Some(sticky) = &upstream.sticky else { return };
-    let keys = || sticky.rules.iter().flat_map(|rules| &rules.keys).map(|key| key.key.text.as_str());
-    let conditions = sticky.rules.iter().flat_map(|rules| rules.end.iter().chain(&rules.lost));
-    for replaced in conditions.filter_map(|condition| condition.replaced.as_ref()) {
-        if !keys().any(|key| key == replaced.text) {
-            let near =
-                nearest(&replaced.text, keys()).map_or_else(String::new, |near| format!("did you mean {near}? "));
-            let message = format!("there is no key {:?}; {near}name a key of these rules", replaced.text);
-            tell(cx, replaced.at, cx.kept_key(replaced.at), message);
-        }
-    }
-    let ttl = Ttl { idle: sticky.ttl.idle, max: sticky.ttl.max, linger: sticky.ttl.linger, from: None };
-    if let Err(problems) = RuleSet::compile(&sticky.rules, &Prefixes::new(), &ttl) {
-        for (mark, message) in problems {
-            let key = cx.kept_key(mark);
-            let key = if key.is_empty() { format!("upstreams.{}.sticky", upstream.name) } else { key };
-            tell(cx, mark, key, message);
+            cx.tell(a.at, format!("upstreams.{}.sticky.keys_per_conversation", upstream.name), message);
         }
     }
 }

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::check;
 use super::include::Includer;
-use super::model::{Config, Sticky};
+use super::model::{Config, NodesShareSessions, Sticky};
 use super::places::{Places, Problem};
-use super::read::{Cx, Written};
+use super::read::{Cx, Section, Written};
 use super::sections;
 use super::show::Shown;
-use super::tree::{Environment, Node, Value};
+use super::tree::{self, Environment, Node, Value};
 use super::warn;
+use crate::soap::Prefixes;
 
 /// A configuration without problems, and what else is known about it.
 #[derive(Debug, Clone)]
@@ -72,13 +73,24 @@ impl Config {
 /// Every problem, sorted by place.
 pub fn parse_sticky(text: &str, name: &str) -> Result<Sticky, Vec<Problem>> {
     let (mut places, mut problems) = (Places::new(), Vec::new());
-    let root = Includer::new(&mut places, &mut problems, None).text(text, Path::new(name), 0);
+    let file = places.add_file(name);
+    match tree::parse(text, file, None, &mut places, &mut problems) {
+        Some(root) if problems.is_empty() => read_sticky(&root, places),
+        None if problems.is_empty() => {
+            read_sticky(&Node { at: places.mark(file, 0, 0), value: Value::Nothing }, places)
+        }
+        _ => Err(in_order(problems)),
+    }
+}
+
+/// As [`parse_sticky`], from a value of another file that was read with these places.
+///
+/// # Errors
+/// Every problem, sorted by place.
+pub fn read_sticky(node: &Node, places: Places) -> Result<Sticky, Vec<Problem>> {
     let mut cx = Cx::new(places);
-    cx.problems = problems;
-    let share = super::model::NodesShareSessions::None;
-    let read = |s: &mut super::read::Section| sections::sticky(s, "sticky", &crate::soap::Prefixes::new(), share);
-    let sticky = root.and_then(|root| cx.root(&root, read).0);
-    match sticky {
+    let read = |s: &mut Section| sections::sticky(s, "sticky", &Prefixes::new(), NodesShareSessions::None);
+    match cx.root(node, read).0 {
         Some(sticky) if cx.problems.is_empty() => Ok(sticky),
         _ => Err(in_order(cx.problems)),
     }

@@ -29,7 +29,7 @@ mod warn;
 #[cfg(test)]
 mod tests;
 
-pub use load::{Loaded, parse_sticky};
+pub use load::{Loaded, parse_sticky, read_sticky};
 pub use model::Config;
 pub use places::{Place, Places, Problem};
 pub use restart::{NeedsRestart, needs_restart};

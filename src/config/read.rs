@@ -74,6 +74,11 @@ impl Cx {
         self.problems.push(self.places.problem(at, key, message));
     }
 
+    /// Tells a problem of another value.
+    pub fn tell(&mut self, at: Mark, key: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(self.places.problem(at, key, message));
+    }
+
     /// The key of the value being read, in full.
     pub fn key(&self) -> String {
         let mut key = String::new();
@@ -541,10 +546,17 @@ impl<'n> Section<'_, 'n> {
         self.cx.way.push(Step::Key(key));
         let mut slot = Slot::new(self.cx, Some(&nothing));
         let value = slot.map(read);
-        let shown = slot.shown.take();
+        // A map of which nothing has a default says nothing.
+        let shown = slot.shown.take().filter(|shown| *shown != Shown::Map(Vec::new()));
         self.cx.way.pop();
         self.shown.extend(shown.map(|shown| (key.to_owned(), shown)));
         value
+    }
+
+    /// Shows a value that was worked out from others; `None` = nothing.
+    pub fn show(&mut self, key: &'static str, shown: Option<Shown>) {
+        self.shown.retain(|(name, _)| name != key);
+        self.shown.extend(shown.map(|shown| (key.to_owned(), shown)));
     }
 
     fn note_written(&mut self, key: &'static str, usual: Option<&Shown>) {

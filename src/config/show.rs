@@ -126,7 +126,8 @@ fn quote(text: &str) -> String {
     if !text.contains(|c: char| {
         c.is_control() || ('\u{80}'..='\u{a0}').contains(&c) || ['\u{2028}', '\u{2029}', '\u{feff}'].contains(&c)
     }) {
-        return format!("'{}'", text.replace('\'', "''"));
+        let double = text.contains('\'') && !text.contains(['"', '\\']);
+        return if double { format!("\"{text}\"") } else { format!("'{}'", text.replace('\'', "''")) };
     }
     let mut out = String::from('"');
     for c in text.chars() {
@@ -163,7 +164,8 @@ mod tests {
             ("a b", "a b"),
             ("no", "'no'"),
             ("", "''"),
-            ("it's", "'it''s'"),
+            ("it's", "\"it's\""),
+            ("it's \\d", "'it''s \\d'"),
             ("8080", "'8080'"),
             ("a: b", "'a: b'"),
             ("#", "'#'"),

@@ -3,11 +3,14 @@
 //! A [`Snapshot`] is one configuration, compiled; a request holds one from beginning to end. The [`Gateway`] holds the
 //! present snapshot, the affinity table and the logs, and takes over new configurations.
 
+mod lesson;
+pub mod reading;
 mod routes;
 mod shared;
 mod snapshot;
 mod tls;
 
+pub use lesson::{Lesson, VisitStory};
 pub use routes::{Route, RouteMatch, Routes};
 pub(crate) use shared::unix_ms;
 pub use shared::{Gateway, Secret, StartError};

@@ -157,6 +157,11 @@ pub struct Response {
     fields: Fields,
 }
 
+/// A date as HTTP fields and cookies carry it, in seconds since 1970; `None` where it is none.
+pub fn unix_seconds(date: &[u8]) -> Option<i64> {
+    date::unix_seconds(date)
+}
+
 impl Default for Response {
     fn default() -> Self {
         Self { version: Version::Http11, status: 200, reason: Span::default(), fields: Fields::default() }

@@ -14,10 +14,10 @@ use super::deadline::Deadline;
 use super::forwarding;
 use super::h1::{BodyDecoder, BodyError, Fill, Framing, HeadLimits, response_framing};
 use super::intake::Message;
-use super::learn::Lesson;
 use super::pool::NodeConnection;
 use super::worker::Worker;
 use crate::config::model::Timeouts;
+use crate::gateway::Lesson;
 use crate::head::{Fields, Name, Response, Version, connection};
 use crate::session::RequestView;
 

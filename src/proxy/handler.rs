@@ -1,7 +1,6 @@
 //! One request, from its head to the end of its answer: the steps of DESIGN in their order. This function alone calls
 //! them; no step calls another.
 
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -15,18 +14,17 @@ use super::forward::{ClientEnd, Ended, Forward, NodeEnd, Passed, RequestHeadPart
 use super::forwarding;
 use super::h1::{Framing, write_request_head};
 use super::intake::{self, Budget, Message};
-use super::learn::{Lesson, VisitStory};
 use super::log::Told;
 use super::pool::{ConnectError, NodeConnection};
 use super::reply::{self, Failure};
 use super::worker::Worker;
 use crate::affinity::{Ask, Code, End, Outcome, Refusal, Visit};
-use crate::config::model::{Balance, HostHeader};
-use crate::gateway::{Route, RouteMatch, Snapshot, Upstream};
+use crate::config::model::{HostHeader, RequestFraming};
+use crate::gateway::{Lesson, Route, RouteMatch, Snapshot, Upstream, reading};
 use crate::head::{Name, Request, Response, Version};
 use crate::session::spec::Connection as Sharing;
 use crate::session::{Keyer, RequestKeys, RequestView};
-use crate::soap::{self, Content, Reader, State, Stop, Wanted};
+use crate::soap::{self, Reader, State};
 use crate::upstream::NodeId;
 
 /// Between two tries to reach the node of a conversation.
@@ -88,7 +86,7 @@ async fn serve<C: Client>(
         RouteMatch::Found(route) => route,
         RouteMatch::None => return Err(Failure::NoRoute),
         RouteMatch::NeedsMessage => {
-            let mut message = Message::new(Some(operation_reader(snapshot, request)));
+            let mut message = Message::new(Some(reading::operation_reader(request, snapshot)));
             let find = |message: &Message, done| {
                 let facts = message.reader.as_ref().map(Reader::facts);
                 snapshot.routes.find(request, parts.http_action, facts, done)
@@ -111,7 +109,7 @@ async fn serve<C: Client>(
 
     // Intake.
     let reads = framing != Framing::Empty && !rules.request_wanted().is_empty();
-    let mut message = Message::new(reads.then(|| reader(rules.request_wanted(), request, snapshot)));
+    let mut message = Message::new(reads.then(|| reading::reader(rules.request_wanted(), fields, snapshot.inspect)));
     message.continued = continued;
     if reads && rules.places_by_message() {
         let budget = budget(snapshot, route.timeouts.stall);
@@ -120,21 +118,28 @@ async fn serve<C: Client>(
     } else {
         message.scan(client.body(), client.body_is_whole());
     }
-    if let Some(State::Stopped(stop)) = message.reader.as_ref().map(Reader::state) {
-        let is_unparsed = matches!(stop, Stop::Unreadable(_) | Stop::NotSoap | Stop::Malformed(_));
-        if *stop == Stop::Dtd || upstream.config.strict && is_unparsed {
-            return Err(Failure::Refused(stop.clone()));
-        }
+    if let Some(stop) = upstream.refuses(message.reader.as_ref()) {
+        return Err(Failure::Refused(stop));
     }
+
+    // Where nodes cannot read chunks, the body is held until its length is known.
+    let framing = match framing {
+        Framing::Chunked if upstream.config.request_framing == RequestFraming::ContentLength => {
+            let budget = budget(snapshot, route.timeouts.stall);
+            let deadline = &mut scratch.deadline;
+            intake::read(worker, client, &mut message, expects_continue, budget, deadline, |_| false).await?;
+            if !client.body_is_whole() {
+                return Err(Failure::TooLarge);
+            }
+            Framing::Length(client.body().len() as u64)
+        }
+        framing => framing,
+    };
 
     // Match.
     let view = parts.view(&message);
     let mut keys = std::mem::take(&mut scratch.keys);
-    rules.match_request(&view, is_unreadable(&message), keyer, &mut keys);
-    if upstream.config.balance == Balance::Hash && keys.hash.is_none() {
-        let address = told.client.to_string();
-        keys.hash = Some(keyer.fingerprinter.fingerprint(keyer.group, "client_ip", b"", address.as_bytes()));
-    }
+    upstream.keys(&view, reading::is_unreadable(message.reader.as_ref()), keyer, &mut keys);
     told.http_action = http_action.clone();
     if let Some(facts) = view.facts {
         told.soap = facts.version;
@@ -155,7 +160,7 @@ async fn serve<C: Client>(
     let policy = forwarding_policy(connection, route);
     write_head(connection, request, &policy, upstream, visit.node(), framing, message.continued, scratch, &mut node);
     let now_unix = (told.started_unix_ms / 1000) as i64;
-    let mut lesson = Lesson::new(worker, snapshot, upstream, keyer, visit, now_unix);
+    let mut lesson = Lesson::new(&worker.gateway, snapshot, upstream, keyer, visit, now_unix);
     let forwarded_at = Instant::now();
     let mut forward = Forward {
         worker,
@@ -258,22 +263,6 @@ async fn answer<C: Client>(
     told.bytes_out = body.len() as u64;
 }
 
-/// A reader for what routes ask: the operation.
-fn operation_reader(snapshot: &Snapshot, request: &Request) -> Reader {
-    let mut wanted = Wanted::new();
-    wanted.want_operation();
-    reader(&Arc::new(wanted), request, snapshot)
-}
-
-fn reader(wanted: &Arc<Wanted>, request: &Request, snapshot: &Snapshot) -> Reader {
-    let fields = request.fields();
-    let content = Content {
-        content_type: fields.known(Name::ContentType),
-        content_encoding: fields.known(Name::ContentEncoding),
-    };
-    Reader::new(Arc::clone(wanted), content, snapshot.inspect)
-}
-
 fn budget(snapshot: &Snapshot, stall: Duration) -> Budget {
     let inspect = &snapshot.config.inspect;
     Budget { message: inspect.bytes_per_message, total: inspect.bytes_total, stall }
@@ -281,15 +270,6 @@ fn budget(snapshot: &Snapshot, stall: Duration) -> Budget {
 
 fn is_stopped(message: &Message) -> bool {
     message.reader.as_ref().is_none_or(|reader| matches!(reader.state(), State::Stopped(_)))
-}
-
-/// Whether an id in the message, if there is one, would have been missed.
-fn is_unreadable(message: &Message) -> bool {
-    match message.reader.as_ref().map(Reader::state) {
-        None => true,
-        Some(State::Stopped(stop)) => *stop != Stop::Decided,
-        Some(_) => false,
-    }
 }
 
 /// Whether nothing that is still to come can change where the request goes.
@@ -494,8 +474,15 @@ fn write_head(
     if continued {
         onward.fields_mut().retain(|field| field.known != Name::Expect);
     }
-    if request.version == Version::Http2 && framing != Framing::Empty {
+    let was_reframed = framing != Framing::Chunked && onward.fields().known(Name::TransferEncoding).is_some();
+    if (request.version == Version::Http2 && framing != Framing::Empty) || was_reframed {
         forwarding::set_framing(onward.fields_mut(), framing);
+    }
+    if !upstream.rules.response_wanted().is_empty() {
+        forwarding::ask_for_readable(onward.fields_mut());
+    }
+    for name in upstream.rules.strip_request_headers() {
+        onward.fields_mut().retain(|field| !field.name.eq_ignore_ascii_case(name.as_bytes()));
     }
     if !upstream.config.keep_alive {
         onward.fields_mut().push(b"Connection", b"close");
@@ -524,19 +511,13 @@ fn finish(
         lesson.visit.finish(End::of(Outcome::NoAnswer), &upstream.policy, now);
         return;
     }
-    let response = lesson.view(head);
-    let is_fault = response.facts.is_some_and(|facts| facts.fault.is_some());
-    let outcome = if is_fault || head.status >= 500 { Outcome::Failure } else { Outcome::Success };
-    let story = VisitStory { rules: &upstream.rules, visit: &lesson.visit, request: keys, learnt: lesson.keys() };
-    let is_lost = !lesson.visit.known().is_empty() && upstream.rules.lost(&request, &response, &story).is_some();
-    let is_ended = upstream.rules.ended(&request, &response, &story);
-    let end = End { outcome, lost: is_lost, ended: is_ended, ttl: upstream.rules.ttl_told(&response) };
-    told.event = match (is_lost, is_ended) {
+    let end = lesson.end(request, keys, head);
+    told.event = match (end.lost, end.ended) {
         (true, _) => Some("lost"),
         (false, true) => Some("ended"),
         (false, false) => None,
     };
-    if is_lost {
+    if end.lost {
         tracing::info!(
             upstream = upstream.config.name,
             request = told.request_id(),

@@ -19,7 +19,6 @@ pub mod h1;
 mod h2;
 mod handler;
 mod intake;
-mod learn;
 mod listen;
 mod log;
 mod pool;

@@ -1,5 +1,7 @@
 //! Conditions: when a conversation is over, and when a node does not know its session.
 
+use std::fmt;
+
 use regex::bytes::Regex;
 
 use super::selector::{Selector, Side};
@@ -79,7 +81,7 @@ impl Condition {
     }
 
     /// Whether all holds.
-    pub(super) fn holds(&self, request: &RequestView<'_>, response: &ResponseView<'_>, story: &dyn Story) -> bool {
+    pub fn holds(&self, request: &RequestView<'_>, response: &ResponseView<'_>, story: &dyn Story) -> bool {
         (self.status.is_empty() || self.status.contains(&response.head.status))
             && (!self.moved || story.moved())
             && self.replaced.as_ref().is_none_or(|key| story.replaced(key))
@@ -97,6 +99,25 @@ impl Condition {
                 selector.in_response_message(response, 0, &[], &mut |_| any = true);
                 any
             })
+    }
+}
+
+/// As an operator would write it, in one line.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts: Vec<String> = Vec::new();
+        let regexes = [("action", &self.action), ("fault", &self.fault)];
+        parts.extend(self.request.iter().map(|selector| format!("request: {selector}")));
+        parts.extend(self.response.iter().map(|selector| format!("response: {selector}")));
+        parts.extend(regexes.iter().filter_map(|(name, regex)| Some(format!("{name}: {}", regex.as_ref()?))));
+        if !self.status.is_empty() {
+            let all: Vec<_> = self.status.iter().map(u16::to_string).collect();
+            parts.push(format!("status: {}", all.join("|")));
+        }
+        parts.extend(self.cookie_deleted.iter().map(|name| format!("cookie_deleted: {name}")));
+        parts.extend(self.moved.then(|| "moved: true".to_owned()));
+        parts.extend(self.replaced.iter().map(|key| format!("replaced: {key}")));
+        f.write_str(&parts.join(", "))
     }
 }
 

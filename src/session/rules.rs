@@ -199,6 +199,16 @@ impl RuleSet {
         &self.keys
     }
 
+    /// When a conversation is over. Whether one that holds counts is for [`RuleSet::ended`] to say.
+    pub fn end_conditions(&self) -> &[Condition] {
+        &self.end
+    }
+
+    /// When a node does not know the session.
+    pub fn lost_conditions(&self) -> &[Condition] {
+        &self.lost
+    }
+
     /// Times to live.
     pub fn ttl(&self) -> Ttl {
         self.ttl

@@ -1,6 +1,7 @@
 //! Selectors: where a value stands, and what is made of it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use regex::bytes::Regex;
 
@@ -50,13 +51,14 @@ pub struct Value<'a> {
     pub offset: Option<u64>,
 }
 
-/// A compiled selector.
+/// A compiled selector. Displayed as written, with the expression its values must match.
 #[derive(Debug, Clone)]
 pub struct Selector {
     text: String,
     place: Place,
     via: Vec<Transform>,
     is: Option<Regex>,
+    is_text: Option<String>,
 }
 
 impl Selector {
@@ -74,7 +76,8 @@ impl Selector {
             Some(is) => Some(whole_regex(&is.text).map_err(|message| (is.at, message))?),
             None => None,
         };
-        Ok(Self { text: text.to_owned(), place, via, is })
+        let is_text = spec.is.as_ref().map(|is| is.text.clone());
+        Ok(Self { text: text.to_owned(), place, via, is, is_text })
     }
 
     /// As written.
@@ -194,6 +197,16 @@ impl Selector {
         let Some(bytes) = apply_all(&self.via, value).and_then(|value| apply_all(extra, value)) else { return };
         if self.is.as_ref().is_none_or(|is| is.is_match(&bytes)) {
             each(Value { bytes, offset });
+        }
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        match &self.is_text {
+            Some(is) => write!(f, " is {is}"),
+            None => Ok(()),
         }
     }
 }

@@ -4,19 +4,23 @@ use super::names::text;
 use super::{FILE, FLAG};
 use crate::config::forms::{Checked, Count, Time, n16, n32};
 use crate::config::model::{Check, Health, Observe, Probe};
+use crate::config::presets;
 use crate::config::read::Section;
+use crate::session::RuleSet;
+use crate::session::spec::{Key, Mark, Rules, Selector, Text, Ttl};
+use crate::soap::Prefixes;
 
 /// Checks and observation.
-pub fn health(s: &mut Section) -> Health {
+pub fn health(s: &mut Section, namespaces: &Prefixes) -> Health {
     Health {
         check: s.optional_with("check", "Active probes; without them the health of a node is unknown.", |slot| {
-            slot.map(check).flatten()
+            slot.map(|s| check(s, namespaces)).flatten()
         }),
         observe: s.section("observe", "What traffic tells.", observe).unwrap_or_default(),
     }
 }
 
-fn check(s: &mut Section) -> Option<Check> {
+fn check(s: &mut Section, namespaces: &Prefixes) -> Option<Check> {
     let at = s.at;
     let envelope = s.optional("soap", "File of an envelope to be posted; any answer but a Fault is good.", FILE);
     let expect = s.optional_with("expect", "With soap: a selector that must find something in the answer.", text);
@@ -50,6 +54,13 @@ fn check(s: &mut Section) -> Option<Check> {
     if s.place_of("soap").is_none() && expect.is_some() {
         s.problem("expect", "only the answer to a SOAP probe is read; write soap: FILE, or remove expect");
     }
+    if let Some(expect) = &expect
+        && let Err(problems) = compile(expect, namespaces)
+    {
+        for (_, message) in problems {
+            s.problem("expect", message);
+        }
+    }
     let probe = match (envelope, get) {
         (Some(envelope), _) => Probe::Soap { envelope, expect },
         (None, Some(path)) => Probe::Get(path),
@@ -57,6 +68,19 @@ fn check(s: &mut Section) -> Option<Check> {
     };
     let port = port.and_then(std::num::NonZeroU16::new);
     Some(Check { at, probe, port, interval, timeout, fall, rise })
+}
+
+/// Whether a selector can find something in an answer: it is read as a key learnt from one.
+fn compile(expect: &Text, namespaces: &Prefixes) -> Result<RuleSet, Vec<(Mark, String)>> {
+    let mut prefixes = presets::prefixes().clone();
+    prefixes.extend(namespaces.clone());
+    let key = Key {
+        key: Text { text: "expect".to_owned(), at: expect.at },
+        learn: vec![Selector { at: expect.clone(), ..Selector::default() }],
+        ..Key::default()
+    };
+    let rules = Rules { keys: vec![key], ..Rules::default() };
+    RuleSet::compile(&[rules], &prefixes, &Ttl::default())
 }
 
 fn path(text: &str) -> Result<String, String> {

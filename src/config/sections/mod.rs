@@ -69,6 +69,7 @@ pub fn config(s: &mut Section) -> Config {
         "Further files: their namespaces and upstreams, listeners and routes join this file's.",
         |slot| slot.one_or_list(|slot| slot.scalar(WritableFile)),
     );
+    s.show("include", None);
     Config {
         workers,
         namespaces,

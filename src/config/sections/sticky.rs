@@ -9,8 +9,11 @@ use crate::config::model::{
     NodesShareSessions, OnNodeDown, OnSessionReplaced, SealedCookie, Sticky, TtlPolicy, UnknownKey,
 };
 use crate::config::presets;
-use crate::config::read::{Section, Slot};
-use crate::session::spec::{Rules, Text};
+use crate::config::read::{Section, Slot, nearest};
+use crate::config::show::Shown;
+use crate::config::units::show_duration;
+use crate::session::RuleSet;
+use crate::session::spec::{Rules, Text, Ttl};
 use crate::soap::Prefixes;
 
 const UNKNOWN_KEY: Word<UnknownKey> =
@@ -56,9 +59,11 @@ pub fn sticky(s: &mut Section, upstream: &str, namespaces: &Prefixes, share: Nod
     if nothing && !s.cx().describing() && s.is_absent("presets") && s.is_absent("keys") && s.is_absent("cookie") {
         s.cx().problem(at, "names no rule, so nothing would be sticky; write presets: [default], or keys of your own");
     }
+    let rules = all_rules(presets, own, namespaces);
+    compile(s, &rules, &ttl);
     Sticky {
         at,
-        rules: all_rules(presets, own, namespaces),
+        rules,
         ttl,
         unknown_key: s.value("unknown_key", "What becomes of a request that carries only unknown keys.", UNKNOWN_KEY, usual.unknown_key),
         on_node_down: s.value("on_node_down", "What becomes of a conversation whose node cannot serve; failover is the default where nodes share sessions.", ON_NODE_DOWN, down),
@@ -67,6 +72,45 @@ pub fn sticky(s: &mut Section, upstream: &str, namespaces: &Prefixes, share: Nod
         keys_per_conversation: s.value("keys_per_conversation", "Keys of one conversation at most; the oldest go.", n32(Count::to(65_536)), usual.keys_per_conversation),
         concurrency: s.optional("concurrency", "Requests of one conversation at once, at most.", n32(Count::to(65_536))).and_then(NonZeroU32::new),
         cookie,
+    }
+}
+
+/// Tells what the rules get wrong, and shows the lifetimes that come out of them.
+fn compile(s: &mut Section, rules: &[Rules], file: &TtlPolicy) {
+    let ttl = Ttl { idle: file.idle, max: file.max, linger: file.linger, from: None };
+    match RuleSet::compile(rules, &Prefixes::new(), &ttl) {
+        Ok(compiled) => {
+            let ttl = compiled.ttl();
+            let plain = |key: &str, text: String| (key.to_owned(), Shown::Plain(text));
+            let mut shown = vec![
+                plain("idle", show_duration(ttl.idle)),
+                plain("max", ttl.max.map_or_else(|| "none".to_owned(), show_duration)),
+                plain("linger", show_duration(ttl.linger)),
+            ];
+            // Only what the file itself says: where presets look is theirs.
+            let from = rules.last().filter(|rules| presets::find(&rules.name).is_none());
+            let from = from.and_then(|rules| rules.ttl.from.as_ref());
+            shown.extend(from.map(|from| ("from".to_owned(), Shown::Text(from.text.clone()))));
+            s.show("ttl", Some(Shown::Map(shown)));
+        }
+        Err(problems) => {
+            let sticky = s.cx().key();
+            for (mark, message) in problems {
+                let key = s.cx().kept_key(mark);
+                s.cx().tell(mark, if key.is_empty() { sticky.clone() } else { key }, message);
+            }
+        }
+    }
+    let keys = || rules.iter().flat_map(|rules| &rules.keys).map(|key| key.key.text.as_str());
+    let conditions = rules.iter().flat_map(|rules| rules.end.iter().chain(&rules.lost));
+    for replaced in conditions.filter_map(|condition| condition.replaced.as_ref()) {
+        if !keys().any(|key| key == replaced.text) {
+            let near =
+                nearest(&replaced.text, keys()).map_or_else(String::new, |near| format!("did you mean {near}? "));
+            let message = format!("there is no key {:?}; {near}name a key of these rules", replaced.text);
+            let key = s.cx().kept_key(replaced.at);
+            s.cx().tell(replaced.at, key, message);
+        }
     }
 }
 

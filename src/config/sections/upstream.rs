@@ -103,7 +103,9 @@ fn read(s: &mut Section, name: &str, at: Mark, namespaces: &Prefixes) -> Upstrea
             "Which node addresses in answers are turned into the public one.",
             |slot| slot.map(rewrite),
         ),
-        health: s.section("health", "How it is known whether a node serves.", health::health).unwrap_or_default(),
+        health: s
+            .section("health", "How it is known whether a node serves.", |s| health::health(s, namespaces))
+            .unwrap_or_default(),
         limits: s.section("limits", "Bounds per node, over all workers.", limits).unwrap_or_default(),
         timeouts: s.section("timeouts", "How long nodes may take.", timeouts).unwrap_or_default(),
         attempts: s.value(

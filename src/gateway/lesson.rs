@@ -1,19 +1,17 @@
-//! Learning from an answer while it passes.
-
-use std::sync::Arc;
+//! Learning from an answer while it passes, and what the whole answer says about its conversation.
 
 use smallvec::SmallVec;
 
-use super::worker::Worker;
-use crate::affinity::{Learning, Policy, Visit};
-use crate::gateway::{Snapshot, Upstream};
-use crate::head::{Name, Response};
+use super::{Gateway, Snapshot, Upstream, reading};
+use crate::affinity::{End, Learning, Outcome, Policy, Visit};
+use crate::head::Response;
 use crate::session::{Keyer, LearntKey, RequestKeys, RequestView, ResponseView, Story};
-use crate::soap::{Content, Facts, Reader};
+use crate::soap::{Facts, Reader};
 
 /// What one answer teaches.
+#[derive(Debug)]
 pub struct Lesson<'a> {
-    worker: &'a Worker,
+    gateway: &'a Gateway,
     snapshot: &'a Snapshot,
     upstream: &'a Upstream,
     keyer: Keyer<'a>,
@@ -32,7 +30,7 @@ pub struct Lesson<'a> {
 impl<'a> Lesson<'a> {
     /// Nothing learnt yet.
     pub fn new(
-        worker: &'a Worker,
+        gateway: &'a Gateway,
         snapshot: &'a Snapshot,
         upstream: &'a Upstream,
         keyer: Keyer<'a>,
@@ -40,7 +38,7 @@ impl<'a> Lesson<'a> {
         now_unix: i64,
     ) -> Self {
         Self {
-            worker,
+            gateway,
             snapshot,
             upstream,
             keyer,
@@ -74,12 +72,7 @@ impl<'a> Lesson<'a> {
     pub fn head(&mut self, request: RequestView<'_>, head: &Response, has_body: bool) {
         let rules = &self.upstream.rules;
         if has_body && !rules.response_wanted().is_empty() {
-            let fields = head.fields();
-            let content = Content {
-                content_type: fields.known(Name::ContentType),
-                content_encoding: fields.known(Name::ContentEncoding),
-            };
-            self.reader = Some(Reader::new(Arc::clone(rules.response_wanted()), content, self.snapshot.inspect));
+            self.reader = Some(reading::reader(rules.response_wanted(), head.fields(), self.snapshot.inspect));
         }
         let view = ResponseView { head, facts: None, now_unix: self.now_unix };
         rules.learn_head(&request, &view, self.keyer, &mut self.keys);
@@ -111,12 +104,29 @@ impl<'a> Lesson<'a> {
         self.bind();
     }
 
+    /// What the whole answer says about its conversation: `lost`, then `end`.
+    pub fn end(&self, request: RequestView<'_>, keys: &RequestKeys, head: &Response) -> End {
+        let rules = &self.upstream.rules;
+        let response = self.view(head);
+        let is_fault = response.facts.is_some_and(|facts| facts.fault.is_some());
+        let outcome = if is_fault || head.status >= 500 { Outcome::Failure } else { Outcome::Success };
+        let story = self.story(keys);
+        let lost = !self.visit.known().is_empty() && rules.lost(&request, &response, &story).is_some();
+        let ended = rules.ended(&request, &response, &story);
+        End { outcome, lost, ended, ttl: rules.ttl_told(&response) }
+    }
+
+    /// What the table tells conditions about this exchange, whose request carried `keys`.
+    pub fn story<'b>(&'b self, keys: &'b RequestKeys) -> VisitStory<'b> {
+        VisitStory { rules: &self.upstream.rules, visit: &self.visit, request: keys, learnt: &self.keys }
+    }
+
     fn bind(&mut self) {
         if self.bound == self.keys.len() {
             return;
         }
         let policy: &Policy = &self.upstream.policy;
-        let learnt = self.visit.learn(&self.keys[self.bound..], policy, self.worker.gateway.now());
+        let learnt = self.visit.learn(&self.keys[self.bound..], policy, self.gateway.now());
         self.bound = self.keys.len();
         self.sum.bound += learnt.bound;
         self.sum.known += learnt.known;
@@ -128,15 +138,12 @@ impl<'a> Lesson<'a> {
 }
 
 /// What the table tells conditions.
+#[derive(Debug)]
 pub struct VisitStory<'a> {
-    /// The rules.
-    pub rules: &'a crate::session::RuleSet,
-    /// The request in the table's eyes.
-    pub visit: &'a Visit,
-    /// The keys of the request.
-    pub request: &'a RequestKeys,
-    /// The keys learnt from its answer.
-    pub learnt: &'a [LearntKey],
+    rules: &'a crate::session::RuleSet,
+    visit: &'a Visit,
+    request: &'a RequestKeys,
+    learnt: &'a [LearntKey],
 }
 
 impl Story for VisitStory<'_> {
