@@ -23,6 +23,8 @@ pub mod operation;
 mod path;
 mod path_text;
 mod place;
+#[cfg(test)]
+mod preset_tests;
 mod reader;
 mod tag;
 #[cfg(test)]
