@@ -74,8 +74,8 @@ pub(super) struct Matcher {
 impl Matcher {
     pub fn new(limits: &Limits) -> Self {
         Self {
-            levels: Vec::new(),
-            configs: Vec::new(),
+            levels: Vec::with_capacity(8),
+            configs: Vec::with_capacity(16),
             watchers: Vec::new(),
             targets: Vec::new(),
             captures: Captures::new(limits.value_bytes),
@@ -128,6 +128,21 @@ impl Matcher {
     /// A character that was written as a reference.
     pub fn character(&mut self, character: &[u8], place: Place) {
         self.captures.add_character(character, place);
+    }
+
+    /// Whether an element of this name matters to nobody, whatever its namespace and attributes are.
+    pub fn ignores(&mut self, wanted: &Wanted, local: &[u8]) -> bool {
+        let Some(parent) = self.levels.last_mut() else { return true };
+        if self.watchers.len() > parent.watchers as usize {
+            return false;
+        }
+        let name = wanted.name(local);
+        let ignores = self.configs[parent.configs as usize..].iter().all(|config| {
+            let node = wanted.node(config.node);
+            !node.stays && node.loose.is_empty() && name.is_none_or(|name| node.named(name).next().is_none())
+        });
+        parent.has_children |= ignores;
+        ignores
     }
 
     /// An element begins; `behind` is the place behind its tag. Says whether anything in it can matter.
@@ -184,11 +199,11 @@ impl Matcher {
             for (name, path) in &node.attributes {
                 for attribute in element.attributes_that_are(name) {
                     // The id that made the reference find this element is no value of it.
-                    if at < direct || attribute.local != b"id" {
+                    if at < direct || attribute.local() != b"id" {
                         let value = attribute_value(attribute.raw)?;
                         let text = self.text_of(&value)?;
                         let spaces = attribute.raw.iter().take_while(|&&byte| is_space(byte)).count();
-                        let at = element.place.behind(element.tag.before(attribute.at + spaces)).at;
+                        let at = element.place.behind(element.tag.before(attribute.at + spaces as u32)).at;
                         self.values.report(*path, text, at, config.when, &mut facts.found);
                     }
                 }
