@@ -14,7 +14,7 @@ const NS_ENCODING12: &[u8] = b"http://www.w3.org/2003/05/soap-encoding";
 pub(super) struct Element<'a> {
     /// The tag.
     pub tag: Tag<'a>,
-    /// Its attributes but for namespace declarations.
+    /// Its attributes, namespace declarations included.
     pub attributes: &'a [Attribute<'a>],
     /// Where the tag's content begins, behind `<`.
     pub place: Place,
@@ -39,7 +39,9 @@ impl<'a> Element<'a> {
 
     /// Whether an attribute's name passes a test.
     pub fn attribute_is(&self, attribute: &Attribute<'_>, test: &NameTest) -> bool {
-        test.local.accepts(attribute.local()) && test.namespace.accepts(self.spaces.of_attribute(attribute.prefix()))
+        attribute.declares().is_none()
+            && test.local.accepts(attribute.local())
+            && test.namespace.accepts(self.spaces.of_attribute(attribute.prefix()))
     }
 
     /// The attributes whose name passes a test.

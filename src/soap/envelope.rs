@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::element::Element;
 use super::escape::{self, is_space};
 use super::fault_text::FaultText;
@@ -65,8 +67,8 @@ pub(super) struct Envelope {
     wanted: Arc<Wanted>,
     limits: Limits,
     zone: Zone,
-    frames: Vec<Frame>,
-    names: Vec<u8>,
+    frames: SmallVec<[Frame; 8]>,
+    names: SmallVec<[u8; 128]>,
     spaces: Namespaces,
     matcher: Matcher,
     fault: Option<FaultText>,
@@ -86,8 +88,8 @@ impl Envelope {
             wanted,
             limits,
             zone: Zone::Prolog,
-            frames: Vec::new(),
-            names: Vec::new(),
+            frames: SmallVec::new(),
+            names: SmallVec::new(),
             spaces: Namespaces::default(),
             matcher: Matcher::new(&limits),
             fault: None,
@@ -260,29 +262,17 @@ impl Sink for Envelope {
             return Ok(Flow::Skip);
         }
         let frame = Frame { name: self.names.len() as u32, spaces: self.spaces.mark(), is_ignored };
-        if self.frames.capacity() == 0 {
-            self.frames.reserve(16);
-            self.names.reserve(256);
-        }
         if is_ignored {
             self.frames.push(frame);
             self.names.extend_from_slice(tag.name);
             return Ok(Flow::Skip);
         }
-        let mut attributes = tag.attributes(self.limits.attributes)?;
-        let mut broken = Ok(());
-        attributes.retain(|attribute| {
-            let prefix: &[u8] = match (attribute.prefix(), attribute.local()) {
-                (b"", b"xmlns") => b"",
-                (b"xmlns", prefix) => prefix,
-                _ => return true,
-            };
-            if broken.is_ok() {
-                broken = escape::attribute_value(attribute.raw).and_then(|uri| self.spaces.declare(prefix, &uri));
+        let attributes = tag.attributes(self.limits.attributes)?;
+        for attribute in &attributes {
+            if let Some(prefix) = attribute.declares() {
+                self.spaces.declare(prefix, &escape::attribute_value(attribute.raw)?)?;
             }
-            false
-        });
-        broken?;
+        }
         self.frames.push(frame);
         self.names.extend_from_slice(tag.name);
         let flow = match self.zone {

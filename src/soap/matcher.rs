@@ -3,6 +3,8 @@
 //! Every open element has the places in the paths (*configs*) that it stands for; a start tag makes the ones of the new
 //! element out of its parent's. All of them live on stacks, so that a tag allocates nothing.
 
+use smallvec::SmallVec;
+
 use super::capture::Captures;
 use super::element::Element;
 use super::escape::{attribute_value, is_space, trim};
@@ -59,10 +61,10 @@ struct Level {
 /// The matcher.
 #[derive(Debug)]
 pub(super) struct Matcher {
-    levels: Vec<Level>,
-    configs: Vec<Config>,
+    levels: SmallVec<[Level; 4]>,
+    configs: SmallVec<[Config; 8]>,
     watchers: Vec<Watcher>,
-    targets: Vec<Target>,
+    targets: SmallVec<[Target; 2]>,
     captures: Captures,
     values: Values,
     multirefs: Multirefs,
@@ -74,10 +76,10 @@ pub(super) struct Matcher {
 impl Matcher {
     pub fn new(limits: &Limits) -> Self {
         Self {
-            levels: Vec::with_capacity(8),
-            configs: Vec::with_capacity(16),
+            levels: SmallVec::new(),
+            configs: SmallVec::new(),
             watchers: Vec::new(),
-            targets: Vec::new(),
+            targets: SmallVec::new(),
             captures: Captures::new(limits.value_bytes),
             values: Values::default(),
             multirefs: Multirefs::default(),

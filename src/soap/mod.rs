@@ -26,6 +26,7 @@ mod place;
 #[cfg(test)]
 mod preset_tests;
 mod reader;
+mod search;
 mod tag;
 #[cfg(test)]
 mod tests;

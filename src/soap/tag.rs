@@ -5,8 +5,8 @@
 
 use smallvec::SmallVec;
 
-use super::Stop;
 use super::escape::is_space;
+use super::{Stop, search};
 
 /// Bytes of an element's or attribute's name. Taste; real ones are shorter than 100.
 const NAME_BYTES_MAX: usize = 1024;
@@ -50,6 +50,12 @@ impl<'a> Attribute<'a> {
     /// What stands behind it.
     pub fn local(&self) -> &'a [u8] {
         &self.name[self.prefix as usize..]
+    }
+
+    /// The prefix that it declares (empty: the default namespace), if it is a namespace declaration.
+    pub fn declares(&self) -> Option<&'a [u8]> {
+        let rest = self.name.strip_prefix(b"xmlns")?;
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b":") }
     }
 }
 
@@ -154,7 +160,7 @@ impl<'a> Tag<'a> {
             _ => return Err(malformed("an attribute's value is not in quotes")),
         };
         let rest = &content[open + 1..];
-        match memchr::memchr2(quote, b'<', rest) {
+        match search::two(quote, b'<', rest) {
             Some(end) if rest[end] == quote => {
                 Ok(Attribute { name: whole, raw: &rest[..end], at: open as u32 + 1, prefix: prefix as u32 })
             }

@@ -6,10 +6,10 @@
 
 use quick_xml::parser::{CommentParser, ElementParser, Parser, PiParser};
 
-use super::Stop;
 use super::escape::{self, REFERENCE_BYTES_MAX};
 use super::place::{Map, Place};
 use super::tag::may_have_id;
+use super::{Stop, search};
 
 /// Bytes of a tag that is read. The largest seen in real traffic is 12 KiB; tags that are passed over have no limit.
 const TAG_BYTES_MAX: usize = 64 << 10;
@@ -156,8 +156,7 @@ impl Tokenizer {
             Some(_) => {}
             None => return Ok(at),
         }
-        let found =
-            if collects || self.skipped == 0 { memchr::memchr2(b'<', b'&', rest) } else { memchr::memchr(b'<', rest) };
+        let found = if collects || self.skipped == 0 { search::two(b'<', b'&', rest) } else { search::one(b'<', rest) };
         let length = found.unwrap_or(rest.len());
         if collects && length > 0 {
             sink.text(&rest[..length], map.place(piece, at))?;
@@ -177,7 +176,7 @@ impl Tokenizer {
     /// Passes over text and whole tags inside an element that is passed over; returns where something else begins.
     fn skim(&mut self, piece: &[u8], mut at: usize, watches: bool) -> usize {
         loop {
-            let Some(open) = memchr::memchr(b'<', &piece[at..]) else { return piece.len() };
+            let Some(open) = search::one(b'<', &piece[at..]) else { return piece.len() };
             at += open;
             let rest = &piece[at + 1..];
             let Some((end, has_quotes)) = find_end(&mut ElementParser::Outside, rest) else { return at };
@@ -363,21 +362,19 @@ impl Tokenizer {
     }
 }
 
-/// Where the tag ends, and whether it has quotes. Short tags without them, the most frequent ones, are not worth a vector
-/// search.
+/// Where the tag ends, and whether it has quotes. Most have none, and then the first `>` is the end.
 fn find_end(parser: &mut ElementParser, rest: &[u8]) -> Option<(usize, bool)> {
-    if *parser != ElementParser::Outside {
-        return parser.feed(rest).map(|end| (end, true));
-    }
-    for (at, &byte) in rest.iter().take(40).enumerate() {
-        match byte {
-            b'>' => return Some((at, false)),
-            b'"' | b'\'' => return parser.feed(&rest[at..]).map(|end| (at + end, true)),
-            _ => {}
+    let start = match parser {
+        ElementParser::Outside => {
+            let found = search::three(b'>', b'"', b'\'', rest)?;
+            if rest[found] == b'>' {
+                return Some((found, false));
+            }
+            found
         }
-    }
-    let checked = rest.len().min(40);
-    parser.feed(&rest[checked..]).map(|end| (checked + end, true))
+        ElementParser::SingleQ | ElementParser::DoubleQ => 0,
+    };
+    parser.feed(&rest[start..]).map(|end| (start + end, true))
 }
 
 /// The name in an end tag, without its slash and the white space behind it.
