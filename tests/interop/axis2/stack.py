@@ -1,0 +1,87 @@
+"""Apache Axis2: soapsession, transport session and, by Sandesha2, reliable messaging; its own client."""
+
+from functools import partial
+from pathlib import Path
+
+from harness.model import Case, Nodes, Stack, killed
+
+HERE = Path(__file__).parent
+SERVICE, COOKIE = "/axis2/services/Counter", "/axis2/services/CookieCounter"
+
+
+def install(version, tomcat, mar, release, rm, installer):
+    def make(home):
+        installer.maven(HERE / "pom.xml", home / "lib", *(["-Prm"] if rm else []), f"-Daxis2.version={version}", f"-Dmar.version={mar}",
+                        f"-Dtomcat.version={tomcat}", "-DexcludeArtifactIds=javax.servlet-api,jakarta.servlet-api,servlet-api")
+        modules = [home / "repo/modules", home / "client/modules"]
+        for folder in modules:
+            folder.mkdir(parents=True)
+            for module in (home / "lib").glob("*.mar"):
+                (folder / module.name).write_bytes(module.read_bytes())
+        for module in (home / "lib").glob("*.mar"):
+            module.unlink()
+        for source in (HERE / "repo").rglob("services.xml"):
+            target = home / "repo" / source.relative_to(HERE / "repo")
+            target.parent.mkdir(parents=True)
+            target.write_bytes(source.read_bytes())
+        # Axis2 1.x reads class files itself, and only old ones.
+        installer.javac(home / "classes", home / "lib", sorted((HERE / "src").rglob("*.java")), "--release", str(release))
+    name = f"axis2-{version}{'-rm' if rm else ''}"
+    return installer.folder(name, [HERE / "pom.xml", HERE / "src", HERE / "repo", tomcat, mar], make)
+
+
+def java(home, *words):
+    return ["java", "-Xmx128m", "-XX:TieredStopAtLevel=1", f"-Djava.util.logging.config.file={HERE}/conf/logging.properties",
+            "-cp", f"{home}/classes:{home}/lib/*", *words]
+
+
+def nodes(main, *options, idle=None):
+    def command(home, port, name):
+        return [*java(home, *options, main), port, home / "repo", *([idle] if idle else [])]
+    return Nodes(command, ready="READY")
+
+
+NODES = {
+    "own server": nodes("lab.Node"),
+    "own server, short sessions": nodes("lab.Node", idle=1000),
+    "Tomcat": nodes("lab.TomcatNode"),
+    "Tomcat, gzip": nodes("lab.TomcatNode", "-Dgzip=true"),
+}
+
+
+def case(name, *options, nodes="own server", path=SERVICE, calls=4, expect=r"bal( pin){3}", **more):
+    def client(home, url):
+        return [*java(home, "lab.Client", home / "client", url + path), calls, *options]
+    return Case(name, nodes, client, expect, **more)
+
+
+def sessions(fast):
+    """The cases of one version; `fast`: which of them every change runs."""
+    soap11 = case("soapsession, SOAP 1.1, WS-Addressing 2005/08")
+    cases = [
+        soap11,
+        case("soapsession, SOAP 1.2, WS-Addressing 2005/08, Content-Length", "soap=12", "chunked=false"),
+        case("soapsession, SOAP 1.1, WS-Addressing 2004/08", "wsa=200408"),
+        case("soapsession, SOAP 1.2, WS-Addressing 2004/08", "soap=12", "wsa=200408"),
+        case("soapsession, SOAP 1.1, Content-Length", "chunked=false"),
+        case("soapsession, a connection for each client", settings={"CONNECTION": "per_client"}),
+        # With two gateway workers each client's connections may come to either.
+        case("soapsession, three clients at once", clients=3, expect=r"(?=(.*bal){3})(?!(.*bal){4})(?=(.*pin){9})[balpin ]*"),
+        case("soapsession, MTOM both ways", "mtom=true"),
+        killed(soap11, "bal pin lost"),
+        killed(case("soapsession, SOAP 1.2", "soap=12"), "bal pin lost"),
+        # The second call comes when the node has forgotten the session: its fault passes, and the pin is dropped.
+        case("soapsession in Tomcat, gzip both ways", "gzip=true", nodes="Tomcat, gzip"),
+        case("transport session by cookie in Tomcat", nodes="Tomcat", path=COOKIE),
+    ]
+    return [one if one.name not in fast else Case(**{**one.__dict__, "fast": True}) for one in cases]
+
+
+def stack(version, tomcat="9.0.98", mar=None, release=8, rm=False, name=None, title="Apache Axis2", cases=()):
+    return Stack(name or f"axis2-{version}", title, version, HERE, partial(install, version, tomcat, mar or version, release, rm), NODES, list(cases))
+
+
+FAST = ["soapsession, SOAP 1.1, WS-Addressing 2005/08", "soapsession, SOAP 1.2, WS-Addressing 2005/08, Content-Length",
+        "soapsession in Tomcat, gzip both ways", "soapsession, SOAP 1.1, WS-Addressing 2005/08, node killed"]
+
+STACKS = [stack("1.8.2", name="axis2", cases=sessions(FAST))]

@@ -1,0 +1,48 @@
+"""Apache CXF on Jetty: HTTP session, WS-ReliableMessaging, WS-SecureConversation; clients CXF, zeep and node-soap."""
+
+import shutil
+from pathlib import Path
+
+from harness.install import run
+from harness.model import Case, Nodes, Stack, killed
+
+HERE = Path(__file__).parent
+VERSION = "4.0.6"
+
+
+def install(installer):
+    def make(home):
+        installer.maven(HERE / "pom.xml", home / "lib", f"-Dcxf.version={VERSION}")
+        classes = home / "classes"
+        installer.javac(classes, home / "lib", sorted(HERE.glob("*.java")))
+        shutil.copy(HERE / "sc-policy.xml", classes)
+        for alias in ("client", "server"):      # both nodes and the client need the same keys
+            run("keytool", "-genkeypair", "-alias", alias, "-dname", f"CN={alias}", "-keyalg", "RSA", "-keysize", "2048", "-validity", "3650",
+                "-keystore", classes / "lab.jks", "-storetype", "jks", "-storepass", "secret", "-keypass", "secret")
+    return installer.folder("cxf", [*sorted(HERE.glob("*.java")), HERE / "pom.xml", HERE / "sc-policy.xml", VERSION], make)
+
+
+def java(home, *words):
+    return ["java", "-Xmx160m", "-XX:TieredStopAtLevel=1", "-cp", f"{home}/classes:{home}/lib/*", *words]
+
+
+NODES = {"Jetty": Nodes(lambda home, port, name: java(home, "Server", port, name), ready="(?m)^ready")}
+
+
+def case(name, mode, expect, calls=4, **more):
+    return Case(name, "Jetty", lambda home, url: java(home, "Run", mode, url, calls), expect, **more)
+
+
+session = case("HTTP session", "session", r"bal( pin){3}", fast=True)
+# CreateSequence, the calls, the end of the sequence where the client tells it, and acknowledgements of their own.
+rm11 = case("WS-ReliableMessaging 1.1", "rm11", r"bal( pin){4,7}", fast=True)
+secure = case("WS-SecureConversation, signed", "sc-sign", r"bal( (pin|weak)){4,6}", fast=True)
+
+STACKS = [Stack("cxf", "Apache CXF", VERSION, HERE, install, NODES, [
+    session, rm11, secure,
+    case("WS-ReliableMessaging 1.0", "rm10", r"bal( pin){4,7}"),
+    case("WS-SecureConversation, encrypted", "sc-encrypt", r"bal( (pin|weak)){4,6}"),
+    case("HTTP session, a connection for each client", "session", r"bal( pin){3}", settings={"CONNECTION": "per_client"}),
+    killed(session, "bal pin lost", fast=False),
+    killed(secure, "bal weak pin lost", fast=False),
+])]

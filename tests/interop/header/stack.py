@@ -1,0 +1,40 @@
+"""A session in a SOAP header of its own, by rules of its own: a node-soap service; zeep and node-soap as clients."""
+
+import shutil
+from pathlib import Path
+
+from harness.model import Case, Nodes, Stack, killed
+
+HERE = Path(__file__).parent
+
+
+def install(installer):
+    def make(home):
+        for name in ("package.json", "srv.js", "cli.js", "counter.wsdl"):
+            shutil.copy(HERE / name, home)
+        installer.npm(home)
+        installer.pip(home / "python", HERE / "requirements.txt")
+    return installer.folder("header", [HERE / name for name in ("package.json", "srv.js", "cli.js", "counter.wsdl", "requirements.txt")], make)
+
+
+NODES = {"node-soap": Nodes(lambda home, port, name: ["node", home / "srv.js", port])}
+
+
+def zeep(home, url):
+    return [home / "python/bin/python", HERE / "cli.py", url + "/counter", home / "counter.wsdl", 5]
+
+
+def node_soap(home, url):
+    return ["node", home / "cli.js", url + "/counter", 5]
+
+
+EXPECT = r"bal( pin){4}"
+by_zeep = Case("header of its own, by zeep", "node-soap", zeep, EXPECT, fast=True)
+by_node = Case("header of its own, by node-soap", "node-soap", node_soap, EXPECT, fast=True)
+
+STACKS = [Stack("header", "zeep 4.3.3, node-soap", "1.13.0", HERE, install, NODES, [
+    by_zeep, by_node,
+    Case("header of its own, by zeep, a connection for each client", "node-soap", zeep, EXPECT, settings={"CONNECTION": "per_client"}),
+    killed(by_zeep, "bal pin lost"),
+    killed(by_node, "bal pin lost", fast=False),
+])]
