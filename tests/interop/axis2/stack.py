@@ -70,7 +70,6 @@ def sessions(fast):
         case("soapsession, MTOM both ways", "mtom=true"),
         killed(soap11, "bal pin lost"),
         killed(case("soapsession, SOAP 1.2", "soap=12"), "bal pin lost"),
-        # The second call comes when the node has forgotten the session: its fault passes, and the pin is dropped.
         case("soapsession in Tomcat, gzip both ways", "gzip=true", nodes="Tomcat, gzip"),
         case("transport session by cookie in Tomcat", nodes="Tomcat", path=COOKIE),
     ]
