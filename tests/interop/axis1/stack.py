@@ -39,8 +39,8 @@ header = case("sessionID header with multirefs, own HTTP/1.0 server", fast=True)
 STACKS = [Stack("axis1", "Apache Axis", "1.4", HERE, install, NODES, [
     header,
     case("sessionID header without multirefs", "nomultiref"),
-    case("sessionID header, SOAP 1.2", "soap12"),
-    case("sessionID header, HTTP/1.1 client", "commons"),
+    # SimpleAxisServer cannot read the chunked bodies of this client; the gateway gives them a length.
+    case("sessionID header, HTTP/1.1 client with chunked bodies", "commons", config="chunked.yaml"),
     killed(header, "bal pin lost", fast=False),
     case("sessionID header in Tomcat", nodes="Tomcat"),
     case("cookie in Tomcat", "cookie", nodes="Tomcat", service="CookieCounter", config="cookie.yaml"),

@@ -70,6 +70,9 @@ def sessions(fast):
         case("soapsession, MTOM both ways", "mtom=true"),
         killed(soap11, "bal pin lost"),
         killed(case("soapsession, SOAP 1.2", "soap=12"), "bal pin lost"),
+        # The session ends at the node while the client waits: its fault passes, and the pin is dropped.
+        case("soapsession that expired", "gap=3000", nodes="own server, short sessions", calls=2, expect=r"bal pin", event="lost",
+             fails="Unable to find corresponding context", control=False),
         case("soapsession in Tomcat, gzip both ways", "gzip=true", nodes="Tomcat, gzip"),
         case("transport session by cookie in Tomcat", nodes="Tomcat", path=COOKIE),
     ]
@@ -83,4 +86,29 @@ def stack(version, tomcat="9.0.98", mar=None, release=8, rm=False, name=None, ti
 FAST = ["soapsession, SOAP 1.1, WS-Addressing 2005/08", "soapsession, SOAP 1.2, WS-Addressing 2005/08, Content-Length",
         "soapsession in Tomcat, gzip both ways", "soapsession, SOAP 1.1, WS-Addressing 2005/08, node killed"]
 
-STACKS = [stack("1.8.2", name="axis2", cases=sessions(FAST))]
+
+def cookies(*options, **more):
+    return case("transport session by cookie in Tomcat", *options, nodes="Tomcat", path=COOKIE, **more)
+
+
+def some(*names):
+    return [one for one in sessions([]) if one.name in names]
+
+
+OLD = some("soapsession, SOAP 1.1, WS-Addressing 2005/08", "soapsession, SOAP 1.2, WS-Addressing 2004/08", "soapsession, SOAP 1.1, Content-Length",
+           "soapsession, MTOM both ways", "soapsession, SOAP 1.1, WS-Addressing 2005/08, node killed", "soapsession that expired")
+
+
+def sequence(version, number):
+    # CreateSequence, the calls, acknowledgements of their own, the end of the sequence.
+    return case(f"WS-ReliableMessaging {number}", f"rm={version}", expect=r"new( (pin|linger)){4,12}", config="rm.yaml", path="/axis2/services/AppCounter")
+
+
+STACKS = [
+    stack("1.8.2", name="axis2", cases=sessions(FAST)),
+    stack("1.7.9", cases=[*OLD, cookies()]),
+    stack("1.6.4", cases=[*OLD, cookies()]),
+    # Its client keeps no cookies; the addressing module is that of 1.8.2, none was published.
+    stack("2.0.0", tomcat="10.1.34", mar="1.8.2", release=17, cases=OLD),
+    stack("1.6.2", rm=True, name="sandesha2", title="Sandesha2 1.6.2 on Axis2", cases=[sequence("10", "1.0"), sequence("11", "1.1")]),
+]

@@ -43,7 +43,9 @@ class Gateway:
     def lines(self):
         """The access log so far, whole lines only."""
         text = self.log.read_text() if self.log.exists() else ""
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        # Each worker writes batches of its own.
+        return sorted(lines, key=lambda line: line["time"])
 
     def calls(self, method="POST"):
         return [line for line in self.lines() if line["method"] == method]

@@ -30,6 +30,8 @@ class Case:
     clients: int = 1                            # conversations at the same time
     # The node of the conversation is killed after its second call; the third must fail with what matches this.
     killed: str = ""
+    # The node forgets the session: the client must fail, and say what matches this.
+    fails: str = ""
     # Run without `sticky` too, where it must fail. Off only where the same conversation has its control in another case.
     control: bool = True
 
@@ -48,7 +50,7 @@ class Stack:
 def killed(like, calls, text="session is lost", **changes):
     """The case `like` once more, with its node killed between the second and the third of `calls`.
 
-    `calls`: the decisions up to there, the refused one included.
+    `calls`: an expression over the decisions up to there, the refused one included, with one blank between two.
     """
     from dataclasses import replace
     return replace(like, name=f"{like.name}, node killed", expect=calls, killed=text, control=False, **changes)

@@ -3,25 +3,26 @@
 import shutil
 from pathlib import Path
 
+from harness import clients
 from harness.model import Case, Nodes, Stack, killed
 
 HERE = Path(__file__).parent
+FILES = ("srv.js", "cli.js", "counter.wsdl")
 
 
 def install(installer):
     def make(home):
-        for name in ("package.json", "srv.js", "cli.js", "counter.wsdl"):
+        for name in FILES:
             shutil.copy(HERE / name, home)
-        installer.npm(home)
-        installer.pip(home / "python", HERE / "requirements.txt")
-    return installer.folder("header", [HERE / name for name in ("package.json", "srv.js", "cli.js", "counter.wsdl", "requirements.txt")], make)
+        clients.link(installer, home)
+    return installer.folder("header", [*(HERE / name for name in FILES), *clients.INPUTS], make)
 
 
 NODES = {"node-soap": Nodes(lambda home, port, name: ["node", home / "srv.js", port])}
 
 
 def zeep(home, url):
-    return [home / "python/bin/python", HERE / "cli.py", url + "/counter", home / "counter.wsdl", 5]
+    return [home / "zeep/bin/python", HERE / "cli.py", url + "/counter", home / "counter.wsdl", 5]
 
 
 def node_soap(home, url):

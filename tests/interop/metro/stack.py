@@ -31,8 +31,8 @@ stateful = case("@Stateful by endpoint reference", "stateful", r"bal( pin){4}", 
 STACKS = [Stack("metro", "Eclipse Metro", "4.0.4", HERE, install, NODES, [
     stateful,
     case("@Stateful at the address of its endpoint reference", "stateful-follow", r"bal( pin){4}"),
-    case("WS-ReliableMessaging 1.1, Fast Infoset on offer", "rm11", r"bal( pin){5,9}", fast=True),
-    case("WS-ReliableMessaging 1.0, Fast Infoset on offer", "rm10", r"bal( pin){5,9}"),
+    case("WS-ReliableMessaging 1.1, Fast Infoset on offer", "rm11", r"new( pin){5,9}", fast=True),
+    case("WS-ReliableMessaging 1.0, Fast Infoset on offer", "rm10", r"new( pin){5,9}"),
     case("HTTP session", "session", r"bal( pin){3}"),
     killed(stateful, "bal pin pin lost", fast=False),
 ])]

@@ -31,9 +31,9 @@ def cases(fast):
     cookie = case("cookie with jvmRoute", "next next next next", r"bal( pin){3}")
     return [
         cookie,
-        case("id changed at login, logout", "next next login next next logout", r"bal( pin){5}", event="ended", fast=fast),
+        case("id changed at login, logout", "next next login next next logout", r"bal( pin){5}", fast=fast),
         case("URL rewriting without cookies", "url follow follow follow", r"bal( pin){3}"),
-        case("two webapps with one cookie name", "next other next other next other", r"bal bal( pin){4}"),
+        case("two webapps with one cookie name", "next other other next next other", r"bal bal( pin){4}"),
         case("cookie, a connection for each client", "next next next next", r"bal( pin){3}", settings={"CONNECTION": "per_client"}),
         killed(cookie, "bal pin lost", fast=fast),
     ]
