@@ -37,7 +37,9 @@ def java(home, *words):
 
 def nodes(main, *options, idle=None):
     def command(home, port, name):
-        return [*java(home, *options, main), port, home / "repo", *([idle] if idle else [])]
+        temporary = home / f"temporary-{port}"      # Axis2 unpacks its modules there, two nodes at once over each other
+        temporary.mkdir(exist_ok=True)
+        return [*java(home, f"-Djava.io.tmpdir={temporary}", *options, main), port, home / "repo", *([idle] if idle else [])]
     return Nodes(command, ready="READY")
 
 
@@ -101,7 +103,7 @@ OLD = some("soapsession, SOAP 1.1, WS-Addressing 2005/08", "soapsession, SOAP 1.
 
 def sequence(version, number):
     # CreateSequence, the calls, acknowledgements of their own, the end of the sequence.
-    return case(f"WS-ReliableMessaging {number}", f"rm={version}", expect=r"new( (pin|linger)){4,12}", config="rm.yaml", path="/axis2/services/AppCounter")
+    return case(f"WS-ReliableMessaging {number}", f"rm={version}", expect=r"new( (pin|linger)){4,12}", config="rm.yaml", path="/axis2/services/SequenceCounter")
 
 
 STACKS = [

@@ -56,16 +56,18 @@ class Process:
     everyone = []
 
     def __init__(self, command, output, environment=None, gate=False, cwd=None):
-        self.output = output
+        self.output = output            # appended to: a node that was started again keeps what it said before
+        self.begin = output.stat().st_size if output.exists() else 0
         self.command = [str(word) for word in command]
-        with open(output, "wb") as log:
+        with open(output, "ab") as log:
             self.child = subprocess.Popen(
                 self.command, stdin=subprocess.PIPE if gate else subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})}, start_new_session=True, cwd=cwd)
         Process.everyone.append(self)
 
     def text(self):
-        return self.output.read_text(errors="replace")
+        """Its output so far."""
+        return self.output.read_bytes()[self.begin:].decode(errors="replace")
 
     def says(self, expression, what, limit=START):
         """Waits for output, and returns the match."""
