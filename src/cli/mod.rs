@@ -1,18 +1,20 @@
 //! The command line. Each command is a plain function of its arguments and of where it may write.
 
-use std::io::{stderr, stdout};
+use std::io::{IsTerminal, stderr, stdout};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod presets;
 pub mod run;
 pub mod schema;
 pub mod test;
 
 mod expectations;
+mod explanation;
 mod message;
 mod rehearsal;
 
@@ -44,6 +46,32 @@ pub enum Command {
     /// Runs with the config.yaml of the current directory where that is the reference one, else with a copy of it, on
     /// 127.0.0.1:8280 where that port is free, and stays up until Ctrl-C. Exit codes: 0 = shown; 1 = it could not run.
     Demo(demo::Args),
+    /// Explain one request: its route, what every rule finds in it, where it goes and why; with its response, what that teaches
+    ///
+    /// The steps are those of the gateway, with an empty table: where a pin would have decided, it is said. The node is
+    /// told where the request itself names it, by a route tag or a hash key; else the balancer chooses.
+    ///
+    /// JSON (--json):
+    ///
+    ///   {upstream, operation, soap, keys: [KEY, ...], decision: {code, node, reason},
+    ///    learned: [KEY, ...], lost, ends, status, ttl_seconds,   # with --response
+    ///    request, route, reading, notes}
+    ///   KEY = {key, as, selector, value | fingerprint, offset}
+    ///
+    ///   upstream    its name; null where no route matches
+    ///   soap        "1.1", "1.2" or null
+    ///   as          "pin", "route", "weak" or "hash"
+    ///   selector    as written in the rule
+    ///   value       after all transforms, with --show-values; else fingerprint, 32 hex digits
+    ///   offset      of the value's first byte in the body, out of its transfer coding; null for values of the head. Of a
+    ///               gzip or deflate body the byte of the decoded one, and `decoded: true` stands beside it
+    ///   code        the decision code, as in the access log; null where there is no decision
+    ///   node        its name; null where the balancer chooses
+    ///   lost, ends  whether such a condition holds; lost counts only where the request carried a known key
+    ///
+    /// Exit codes: 0 = explained; 1 = the configuration or a message cannot be read; 2 = wrong usage.
+    #[command(verbatim_doc_comment)]
+    Explain(explain::Args),
     /// Run sample conversations through the rules and the table, without a network
     ///
     /// A conversation is a folder with NN-request.http and NN-response.http (01 to 79, raw as recorded: chunked, gzip and
@@ -77,13 +105,15 @@ pub fn run() -> ExitCode {
     match &command {
         Command::Run(args) => return run::run(args),
         Command::Demo(args) => return demo::run(args, &mut stdout(), &mut stderr()),
-        Command::Check(_) | Command::Test(_) | Command::Schema | Command::Presets(_) => {}
+        Command::Check(_) | Command::Explain(_) | Command::Test(_) | Command::Schema | Command::Presets(_) => {}
     }
+    let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let (mut out, mut err) = (stdout().lock(), stderr().lock());
     match command {
         Command::Run(_) | Command::Demo(_) => ExitCode::SUCCESS,
         Command::Check(args) => check::run(&args, &mut out, &mut err),
         Command::Schema => schema::run(&mut out),
+        Command::Explain(args) => explain::run(&args, colours, &mut out, &mut err),
         Command::Test(args) => test::run(&args, &mut out, &mut err),
         Command::Presets(args) => presets::run(&args, &mut out, &mut err),
     }

@@ -58,6 +58,11 @@ impl<'a> Lesson<'a> {
         self.reader.as_ref().map(Reader::facts)
     }
 
+    /// What reads the answer's message; `None` where no rule asks for anything in it.
+    pub fn reader(&self) -> Option<&Reader> {
+        self.reader.as_ref()
+    }
+
     /// The answer as rules see it.
     pub fn view<'b>(&'b self, head: &'b Response) -> ResponseView<'b> {
         ResponseView { head, facts: self.facts(), now_unix: self.now_unix }

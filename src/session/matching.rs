@@ -58,7 +58,7 @@ impl RuleSet {
     /// Calls `each` with every key value of a request, in rule order, then document order.
     pub fn hits<'a, 'r>(&'r self, request: &RequestView<'a>, each: &mut dyn FnMut(Hit<'a, 'r>)) {
         for (rule, key) in self.keys.iter().enumerate() {
-            if key.only.as_ref().is_some_and(|only| !only.applies(request)) {
+            if !key.applies(request) {
                 continue;
             }
             for selector in &key.matches {
@@ -135,7 +135,7 @@ impl RuleSet {
         search: &mut dyn FnMut(&'r Selector, &'r KeyRule, &mut dyn FnMut(Value<'a>)),
     ) {
         for (rule, key) in self.keys.iter().enumerate() {
-            if key.learns.is_empty() || key.only.as_ref().is_some_and(|only| !only.applies(request)) {
+            if key.learns.is_empty() || !key.applies(request) {
                 continue;
             }
             for selector in &key.learns {

@@ -58,6 +58,11 @@ impl KeyRule {
         &self.matches
     }
 
+    /// Whether its preset is for this request (`only`).
+    pub fn applies(&self, request: &RequestView<'_>) -> bool {
+        self.only.as_ref().is_none_or(|only| only.applies(request))
+    }
+
     /// Where responses are read.
     pub fn learn_selectors(&self) -> &[Selector] {
         &self.learns

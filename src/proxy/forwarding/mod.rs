@@ -34,14 +34,6 @@ impl Scheme {
             Scheme::Https => "https",
         }
     }
-
-    /// The port that URLs of this scheme leave out.
-    pub fn default_port(self) -> u16 {
-        match self {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
-        }
-    }
 }
 
 /// What the node gets as `Host`.
