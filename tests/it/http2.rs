@@ -198,10 +198,8 @@ fn the_node_sees_a_request_of_http_1_1() {
 #[test]
 fn a_failed_node_is_told_by_a_fault_and_a_cut_answer_by_a_reset() {
     let node = Node::start(|connection| {
-        if let Some(request) = connection.request() {
-            if request.field("x-cut").is_some() {
-                connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
-            }
+        if connection.request().is_some_and(|request| request.field("x-cut").is_some()) {
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
         }
     });
     let castile = Castile::start(&config(&[&node], ""));
