@@ -84,6 +84,7 @@ impl Visit {
         count(&self.affinity.counters.moved);
         self.affinity.set_node(state, choice.node);
         state.moved = true;
+        self.pinned = true;
         self.go(choice.by, choice);
         Ok(())
     }

@@ -287,6 +287,7 @@ impl Visit {
         let Some(node) = ask.nodes.get(state.node).filter(|node| can_serve(node, ask)) else {
             return self.displace(state, ask, false);
         };
+        self.pinned = state.phase != Phase::Pending;
         let code = match state.phase {
             Phase::Pending => Code::Joined,
             Phase::Lingering => Code::Lingering,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::conversation::{Phase, State};
-use super::place::{Choice, admit, can_serve};
+use super::place::{Choice, admit};
 use super::{Affinity, Ask, Code, Conversation, Now, Outcome, Refusal};
 use crate::session::{Fingerprint, RequestKeys};
 use crate::upstream::{InFlight, NodeId};
@@ -27,6 +27,8 @@ pub struct Visit {
     pub(super) code: Code,
     chosen_by: Code,
     pub(super) conflict: bool,
+    /// A conversation existed when this visit last looked.
+    pub(super) pinned: bool,
     /// A byte may have been written.
     committed: bool,
     pub(super) known: SmallVec<[u16; 4]>,
@@ -52,6 +54,7 @@ impl Visit {
             code: Code::Balanced,
             chosen_by: Code::Balanced,
             conflict: false,
+            pinned: false,
             committed: false,
             known: SmallVec::new(),
             key: ask.keys.pins.first().map(|pin| pin.fingerprint),
@@ -119,7 +122,7 @@ impl Visit {
     /// Whether a conversation exists already: then its node is offered the request `attempts` times before
     /// [`Visit::replace`]; else one failure is enough.
     pub fn is_pinned(&self) -> bool {
-        self.conversation.as_ref().is_some_and(|conversation| conversation.lock().phase != Phase::Pending)
+        self.pinned
     }
 
     /// Says that the connection stands and the first byte is about to be written. Call it for every request.
@@ -162,7 +165,9 @@ impl Visit {
     }
 
     /// The node accepted no byte of the request (`attempts` times, for a conversation that exists): another node, where
-    /// that is allowed. `ask.tried` names all nodes that failed, the present one included.
+    /// that is allowed. `ask.tried` names all nodes that failed, the present one included. The same node may come back,
+    /// once: a parallel request could write to it meanwhile, so the conversation exists ([`Visit::is_pinned`]) and its node
+    /// is to be offered the request as often as that demands.
     ///
     /// # Errors
     ///
@@ -193,13 +198,17 @@ impl Visit {
     }
 
     fn replace_pinned(&mut self, state: &mut State, ask: &Ask<'_>) -> Result<(), Refusal> {
-        if state.node != self.node
-            && let Some(node) = ask.nodes.get(state.node).filter(|node| can_serve(node, ask))
-        {
-            // A parallel request has moved it already.
-            let choice = admit(node, self.chosen_by)?;
-            self.go(self.code, choice);
-            return Ok(());
+        let exists = state.phase != Phase::Pending;
+        if let Some(node) = ask.nodes.get(state.node).filter(|node| node.live.serves()) {
+            // A parallel request has moved it already, or could write to this very node since this one found a mere
+            // reservation: one failed connect must not cost an existing conversation its node.
+            let moved = state.node != self.node && !ask.tried.contains(&node.id);
+            if moved || (exists && !self.pinned) {
+                let choice = admit(node, self.chosen_by)?;
+                self.pinned = exists;
+                self.go(self.code, choice);
+                return Ok(());
+            }
         }
         self.displace(state, ask, true)
     }

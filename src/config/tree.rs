@@ -14,6 +14,8 @@ use crate::session::spec::Mark;
 pub const BYTES_MAX: usize = 8 << 20;
 /// Values of one file, each use of an alias counted again: an alias bomb ends here.
 const VALUES_MAX: usize = 200_000;
+/// Entries of one list or map: what compares them with each other stays quick.
+const ENTRIES_MAX: usize = 20_000;
 /// Nesting of lists and maps; the configuration itself needs 9.
 const DEPTH_MAX: usize = 64;
 
@@ -171,6 +173,15 @@ impl Builder<'_, '_> {
             && !(event.scalar().is_some() && tag.is_yaml_core_schema_tag("str"))
         {
             self.problem(at, format!("the tag {tag} means nothing here; remove it"));
+        }
+        let entries = match self.stack.last().map(|open| &open.kind) {
+            Some(OpenKind::List(items)) => items.len(),
+            Some(OpenKind::Map(entries, _)) => entries.len(),
+            None => 0,
+        };
+        if entries > ENTRIES_MAX {
+            self.problem(at, format!("more than {ENTRIES_MAX} entries stand in one list or map; write fewer"));
+            return false;
         }
         match event {
             Event::DocumentStart(..) => {
@@ -360,6 +371,13 @@ mod tests {
             text.push_str(&format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(",")));
         }
         assert!(read(&text).contains("more than 200000 values"));
+    }
+
+    #[test]
+    fn lists_and_maps_are_bounded() {
+        assert!(read(&"- x\n".repeat(30_000)).contains("f.yaml:20002:3: more than 20000 entries"));
+        let keys: String = (0..30_000).map(|n| format!("k{n}: x\n")).collect();
+        assert!(read(&keys).contains("more than 20000 entries"));
     }
 
     #[test]

@@ -77,8 +77,10 @@ impl Name {
             17 => &[("transfer-encoding", Name::TransferEncoding), ("x-forwarded-proto", Name::XForwardedProto)],
             _ => &[],
         };
+        // Then by the first letter, which parts most of those that are left.
+        let first = name.first().map(u8::to_ascii_lowercase);
         for (text, known) in candidates {
-            if name.eq_ignore_ascii_case(text.as_bytes()) {
+            if first.as_ref() == text.as_bytes().first() && name.eq_ignore_ascii_case(text.as_bytes()) {
                 return *known;
             }
         }
@@ -176,10 +178,13 @@ impl Fields {
     /// The place of the line and the letters of its name stay.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         let value = self.keep(value);
+        let known = Name::of(name);
         let mut is_set = false;
         let Self { raw, lines } = self;
         lines.retain_mut(|line| {
-            let same = raw[line.name.start as usize..line.name.end as usize].eq_ignore_ascii_case(name);
+            let same = line.known == known
+                && (known != Name::Other
+                    || raw[line.name.start as usize..line.name.end as usize].eq_ignore_ascii_case(name));
             let keep = !same || !is_set;
             if same && !is_set {
                 line.value = value;
@@ -188,7 +193,6 @@ impl Fields {
             keep
         });
         if !is_set {
-            let known = Name::of(name);
             let name = self.keep(name);
             self.lines.push(Line { known, name, value });
         }

@@ -19,7 +19,7 @@ use super::pool::{ConnectError, NodeConnection};
 use super::reply::{self, Failure};
 use super::worker::Worker;
 use crate::affinity::{Ask, Code, End, Outcome, Refusal, Visit};
-use crate::config::model::HostHeader;
+use crate::config::model::{HostHeader, RequestFraming};
 use crate::gateway::{Lesson, Route, RouteMatch, Snapshot, Upstream, reading};
 use crate::head::{Name, Request, Response, Version};
 use crate::session::spec::Connection as Sharing;
@@ -121,6 +121,20 @@ async fn serve<C: Client>(
     if let Some(stop) = upstream.refuses(message.reader.as_ref()) {
         return Err(Failure::Refused(stop));
     }
+
+    // Where nodes cannot read chunks, the body is held until its length is known.
+    let framing = match framing {
+        Framing::Chunked if upstream.config.request_framing == RequestFraming::ContentLength => {
+            let budget = budget(snapshot, route.timeouts.stall);
+            let deadline = &mut scratch.deadline;
+            intake::read(worker, client, &mut message, expects_continue, budget, deadline, |_| false).await?;
+            if !client.body_is_whole() {
+                return Err(Failure::TooLarge);
+            }
+            Framing::Length(client.body().len() as u64)
+        }
+        framing => framing,
+    };
 
     // Match.
     let view = parts.view(&message);
@@ -460,8 +474,15 @@ fn write_head(
     if continued {
         onward.fields_mut().retain(|field| field.known != Name::Expect);
     }
-    if request.version == Version::Http2 && framing != Framing::Empty {
+    let was_reframed = framing != Framing::Chunked && onward.fields().known(Name::TransferEncoding).is_some();
+    if (request.version == Version::Http2 && framing != Framing::Empty) || was_reframed {
         forwarding::set_framing(onward.fields_mut(), framing);
+    }
+    if !upstream.rules.response_wanted().is_empty() {
+        forwarding::ask_for_readable(onward.fields_mut());
+    }
+    for name in upstream.rules.strip_request_headers() {
+        onward.fields_mut().retain(|field| !field.name.eq_ignore_ascii_case(name.as_bytes()));
     }
     if !upstream.config.keep_alive {
         onward.fields_mut().push(b"Connection", b"close");

@@ -24,6 +24,9 @@ pub enum Failure {
     /// No route matches.
     #[error("no route for this request")]
     NoRoute,
+    /// A body that must be held whole, for its length, is too long for that.
+    #[error("the request body is too large to be held for its length")]
+    TooLarge,
     /// The message is refused.
     #[error("the message is refused: {0}")]
     Refused(soap::Stop),
@@ -76,6 +79,14 @@ impl Failure {
                 row("RequestTimeout", Sender, 408, false, None, "The request did not arrive in time.")
             }
             Self::NoRoute => row("NoRoute", Sender, 404, false, None, "Nothing is served under this address."),
+            Self::TooLarge => row(
+                "MessageTooLarge",
+                Sender,
+                413,
+                false,
+                None,
+                "The message is too large to be sent without chunks. Send it with a Content-Length.",
+            ),
             Self::Refused(_) => row("MessageRefused", Sender, 400, true, None, "The message is refused."),
             Self::Placement(Refusal::SessionLost { .. }) => row(
                 "SessionLost",

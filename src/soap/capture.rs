@@ -3,9 +3,11 @@
 //! An element's value is its string value (XPath 1.0 §5.2): its own text and that of all elements in it, in document
 //! order, without comments. All open elements share one buffer; an element remembers only where its text begins.
 
-use super::Stop;
+use smallvec::SmallVec;
+
 use super::escape::{is_space, trim};
 use super::place::Place;
+use super::{Stop, search};
 
 /// Bytes of inner elements' white space that are kept beyond the limit, so that trimming can decide.
 const SLACK: usize = 1024;
@@ -33,7 +35,7 @@ pub(super) struct Captured<'a> {
 #[derive(Debug)]
 pub(super) struct Captures {
     limit: usize,
-    open: Vec<Open>,
+    open: SmallVec<[Open; 2]>,
     text: Vec<u8>,
     /// Whether the last byte was a carriage return, which a line feed may follow (XML 1.0 §2.11).
     after_return: bool,
@@ -42,7 +44,7 @@ pub(super) struct Captures {
 impl Captures {
     /// Values of up to `limit` bytes.
     pub fn new(limit: u32) -> Self {
-        Self { limit: limit as usize, open: Vec::new(), text: Vec::new(), after_return: false }
+        Self { limit: limit as usize, open: SmallVec::new(), text: Vec::new(), after_return: false }
     }
 
     /// Whether a value is longer than the limit.
@@ -73,7 +75,7 @@ impl Captures {
     /// [`Stop::Malformed`] for a control character that XML does not allow.
     pub fn add(&mut self, mut text: &[u8], mut place: Place) -> Result<(), Stop> {
         // The text is cut where a carriage return is, since XML 1.0 §2.11 reads CR LF and CR as LF.
-        while let Some(at) = text.iter().position(|&byte| byte < b' ' && byte != b'\t' && byte != b'\n') {
+        while let Some(at) = return_or_worse(text) {
             if text[at] != b'\r' {
                 return Err(Stop::Malformed("a control character that XML does not allow".into()));
             }
@@ -118,6 +120,9 @@ impl Captures {
         for open in &mut self.open {
             open.is_too_long |= end > 0 && self.text.len() - open.start + end > most;
         }
+        if self.text.capacity() == 0 {
+            self.text.reserve(text.len().max(128));
+        }
         self.text.extend_from_slice(&text[..text.len().min(room)]);
         if self.text.len() > 4 * (self.limit + SLACK) {
             self.compact();
@@ -155,6 +160,18 @@ impl Captures {
             self.text.clear();
             self.after_return = false;
         }
+    }
+}
+
+/// The first carriage return or character that XML does not allow.
+fn return_or_worse(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += search::control(&text[at..])?;
+        if !matches!(text[at], b'\t' | b'\n') {
+            return Some(at);
+        }
+        at += 1;
     }
 }
 

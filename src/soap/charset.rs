@@ -63,6 +63,9 @@ impl std::fmt::Debug for State {
 impl Charset {
     fn named(label: &[u8]) -> Self {
         let label = label.trim_ascii();
+        if label.eq_ignore_ascii_case(b"utf-8") {
+            return Self::Utf8;
+        }
         // ASCII is read as UTF-8, which many a node sends under its name; the web's standard would read windows-1252.
         if label.eq_ignore_ascii_case(b"us-ascii") || label.eq_ignore_ascii_case(b"ascii") {
             return Self::Utf8;

@@ -1,11 +1,10 @@
 //! A start tag as the rules see it: expanded names, attributes, and what multirefs need of it.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 
 use super::namespaces::{Namespace, Namespaces};
 use super::place::Place;
-use super::tag::{Attribute, Attributes, Tag};
+use super::tag::{Attribute, Tag};
 use super::{NameTest, Stop, escape};
 
 /// The namespace of SOAP 1.2's encoding, whose `id` and `ref` link multirefs (SOAP 1.2 Part 2 §3.1.5).
@@ -15,23 +14,22 @@ const NS_ENCODING12: &[u8] = b"http://www.w3.org/2003/05/soap-encoding";
 pub(super) struct Element<'a> {
     /// The tag.
     pub tag: Tag<'a>,
-    /// Its attributes but for namespace declarations.
-    pub attributes: Attributes<'a>,
+    /// Its attributes, namespace declarations included.
+    pub attributes: &'a [Attribute<'a>],
     /// Where the tag's content begins, behind `<`.
     pub place: Place,
     /// What is in scope, the tag's own declarations included.
     pub spaces: &'a Namespaces,
-    namespace: OnceCell<Namespace<'a>>,
 }
 
 impl<'a> Element<'a> {
-    pub fn new(tag: Tag<'a>, attributes: Attributes<'a>, place: Place, spaces: &'a Namespaces) -> Self {
-        Self { tag, attributes, place, spaces, namespace: OnceCell::new() }
+    pub fn new(tag: Tag<'a>, attributes: &'a [Attribute<'a>], place: Place, spaces: &'a Namespaces) -> Self {
+        Self { tag, attributes, place, spaces }
     }
 
-    /// The element's namespace, looked up once and only if asked for.
+    /// The element's namespace.
     pub fn namespace(&self) -> Namespace<'a> {
-        *self.namespace.get_or_init(|| self.spaces.of_element(self.tag.prefix))
+        self.spaces.of_element(self.tag.prefix)
     }
 
     /// Whether the element's name passes a test.
@@ -41,7 +39,9 @@ impl<'a> Element<'a> {
 
     /// Whether an attribute's name passes a test.
     pub fn attribute_is(&self, attribute: &Attribute<'_>, test: &NameTest) -> bool {
-        test.local.accepts(attribute.local) && test.namespace.accepts(self.spaces.of_attribute(attribute.prefix))
+        attribute.declares().is_none()
+            && test.local.accepts(attribute.local())
+            && test.namespace.accepts(self.spaces.of_attribute(attribute.prefix()))
     }
 
     /// The attributes whose name passes a test.
@@ -62,8 +62,8 @@ impl<'a> Element<'a> {
     /// # Errors
     /// [`Stop::Malformed`] for a broken reference in it.
     pub fn href(&self) -> Result<Option<Cow<'a, [u8]>>, Stop> {
-        for attribute in &self.attributes {
-            if attribute.prefix.is_empty() && attribute.local == b"href" && attribute.raw.first() == Some(&b'#') {
+        for attribute in self.attributes {
+            if attribute.prefix().is_empty() && attribute.local() == b"href" && attribute.raw.first() == Some(&b'#') {
                 return escape::attribute_value(&attribute.raw[1..]).map(Some);
             }
         }
@@ -76,11 +76,11 @@ impl<'a> Element<'a> {
 
     fn link(&self, plain: &[u8], encoded: &[u8]) -> Result<Option<Cow<'a, [u8]>>, Stop> {
         let is_link = |attribute: &&Attribute<'_>| {
-            if attribute.prefix.is_empty() {
-                attribute.local == plain
+            if attribute.prefix().is_empty() {
+                attribute.local() == plain
             } else {
-                attribute.local == encoded
-                    && self.spaces.of_attribute(attribute.prefix) == Namespace::Uri(NS_ENCODING12)
+                attribute.local() == encoded
+                    && self.spaces.of_attribute(attribute.prefix()) == Namespace::Uri(NS_ENCODING12)
             }
         };
         self.attributes.iter().find(is_link).map(|attribute| escape::attribute_value(attribute.raw)).transpose()

@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::element::Element;
 use super::escape::{self, is_space};
 use super::fault_text::FaultText;
 use super::matcher::Matcher;
 use super::namespaces::{Namespace, Namespaces};
 use super::place::Place;
-use super::tag::Tag;
+use super::tag::{Tag, may_have_id};
 use super::tokens::{Flow, Passed, Sink};
 use super::{Facts, FaultFacts, Limits, NS_SOAP11, NS_SOAP12, Part, State, Stop, Version, Wanted};
 
@@ -30,6 +32,8 @@ struct Frame {
     name: u32,
     /// Namespace declarations in scope around it.
     spaces: u32,
+    /// Whether its name alone told that nothing in it matters, so that the matcher does not know it.
+    is_ignored: bool,
 }
 
 /// Where in the message reading is.
@@ -63,8 +67,8 @@ pub(super) struct Envelope {
     wanted: Arc<Wanted>,
     limits: Limits,
     zone: Zone,
-    frames: Vec<Frame>,
-    names: Vec<u8>,
+    frames: SmallVec<[Frame; 8]>,
+    names: SmallVec<[u8; 128]>,
     spaces: Namespaces,
     matcher: Matcher,
     fault: Option<FaultText>,
@@ -84,8 +88,8 @@ impl Envelope {
             wanted,
             limits,
             zone: Zone::Prolog,
-            frames: Vec::new(),
-            names: Vec::new(),
+            frames: SmallVec::new(),
+            names: SmallVec::new(),
             spaces: Namespaces::default(),
             matcher: Matcher::new(&limits),
             fault: None,
@@ -253,21 +257,22 @@ impl Sink for Envelope {
         if depth >= self.limits.depth as usize {
             return Err(Stop::Limit(format!("element nesting exceeds {}", self.limits.depth)));
         }
-        let frame = Frame { name: self.names.len() as u32, spaces: self.spaces.mark() };
-        let mut attributes = tag.attributes(self.limits.attributes)?;
-        let mut broken = Ok(());
-        attributes.retain(|attribute| {
-            let prefix: &[u8] = match (attribute.prefix, attribute.local) {
-                (b"", b"xmlns") => b"",
-                (b"xmlns", prefix) => prefix,
-                _ => return true,
-            };
-            if broken.is_ok() {
-                broken = escape::attribute_value(attribute.raw).and_then(|uri| self.spaces.declare(prefix, &uri));
+        let is_ignored = self.ignores(&tag, content);
+        if is_ignored && tag.is_empty {
+            return Ok(Flow::Skip);
+        }
+        let frame = Frame { name: self.names.len() as u32, spaces: self.spaces.mark(), is_ignored };
+        if is_ignored {
+            self.frames.push(frame);
+            self.names.extend_from_slice(tag.name);
+            return Ok(Flow::Skip);
+        }
+        let attributes = tag.attributes(self.limits.attributes)?;
+        for attribute in &attributes {
+            if let Some(prefix) = attribute.declares() {
+                self.spaces.declare(prefix, &escape::attribute_value(attribute.raw)?)?;
             }
-            false
-        });
-        broken?;
+        }
         self.frames.push(frame);
         self.names.extend_from_slice(tag.name);
         let flow = match self.zone {
@@ -291,7 +296,7 @@ impl Sink for Envelope {
             }
             Zone::Other => Flow::Skip,
             Zone::Header | Zone::Body => {
-                let element = Element::new(tag, attributes, place, &self.spaces);
+                let element = Element::new(tag, &attributes, place, &self.spaces);
                 let in_header = self.zone == Zone::Header;
                 let is_action = in_header
                     && depth == 2
@@ -339,8 +344,7 @@ impl Sink for Envelope {
             Some(_) => return malformed("an end tag does not match its start tag"),
             None => return malformed("an end tag without a start tag"),
         }
-        self.pop();
-        self.leave()
+        if self.pop() { Ok(()) } else { self.leave() }
     }
 
     fn watches(&self) -> bool {
@@ -351,17 +355,36 @@ impl Sink for Envelope {
         let (spaces, limit) = (&self.spaces, self.limits.attributes);
         self.matcher.passed(tag, place, |tag| {
             let attributes = tag.attributes(limit).ok()?;
-            Element::new(tag, attributes, place, spaces).id().ok()?.map(|id| id.into_owned().into())
+            Element::new(tag, &attributes, place, spaces).id().ok()?.map(|id| id.into_owned().into())
         });
     }
 }
 
 impl Envelope {
-    /// Takes the innermost element's frame away.
-    fn pop(&mut self) {
-        if let Some(frame) = self.frames.pop() {
-            self.names.truncate(frame.name as usize);
-            self.spaces.leave(frame.spaces);
-        }
+    /// Whether an element's name tells that neither it nor anything in it matters, so that its attributes and namespaces need
+    /// not be read. The first Body child is always read, and whatever a reference or a Fault may ask for.
+    fn ignores(&mut self, tag: &Tag<'_>, content: &[u8]) -> bool {
+        let depth = self.frames.len();
+        let may_matter = match self.zone {
+            Zone::Header => depth == 2 && self.wanted.operation() && tag.local == b"Action",
+            Zone::Body => {
+                self.fault.is_some()
+                    || self.first_child == FirstChild::Unknown
+                    || self.matcher.awaits()
+                    || (self.wanted.body_text() && may_have_id(content))
+            }
+            Zone::Prolog | Zone::Envelope | Zone::Other => true,
+        };
+        // A Body child that ends may end the reading.
+        let is_body_child = self.zone == Zone::Body && depth == 2;
+        !may_matter && !is_body_child && self.matcher.ignores(&self.wanted, tag.local)
+    }
+
+    /// Takes the innermost element's frame away; says whether it was ignored.
+    fn pop(&mut self) -> bool {
+        let Some(frame) = self.frames.pop() else { return false };
+        self.names.truncate(frame.name as usize);
+        self.spaces.leave(frame.spaces);
+        frame.is_ignored
     }
 }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::Stop;
+use super::{Stop, search};
 
 /// Bytes of a reference between `&` and `;`. The longest that means anything is `#x10FFFF`, with a few leading zeros.
 pub(super) const REFERENCE_BYTES_MAX: usize = 16;
@@ -49,7 +49,7 @@ pub(super) fn is_xml(c: char) -> bool {
 /// # Errors
 /// [`Stop::Malformed`] for a reference that is none.
 pub(super) fn attribute_value(raw: &[u8]) -> Result<Cow<'_, [u8]>, Stop> {
-    let Some(first) = raw.iter().position(|byte| matches!(byte, b'&' | b'\t' | b'\n' | b'\r')) else {
+    let Some(first) = search::control_or(b'&', raw) else {
         return Ok(Cow::Borrowed(raw));
     };
     let mut value = raw[..first].to_vec();

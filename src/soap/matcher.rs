@@ -3,6 +3,8 @@
 //! Every open element has the places in the paths (*configs*) that it stands for; a start tag makes the ones of the new
 //! element out of its parent's. All of them live on stacks, so that a tag allocates nothing.
 
+use smallvec::SmallVec;
+
 use super::capture::Captures;
 use super::element::Element;
 use super::escape::{attribute_value, is_space, trim};
@@ -59,10 +61,10 @@ struct Level {
 /// The matcher.
 #[derive(Debug)]
 pub(super) struct Matcher {
-    levels: Vec<Level>,
-    configs: Vec<Config>,
+    levels: SmallVec<[Level; 4]>,
+    configs: SmallVec<[Config; 8]>,
     watchers: Vec<Watcher>,
-    targets: Vec<Target>,
+    targets: SmallVec<[Target; 2]>,
     captures: Captures,
     values: Values,
     multirefs: Multirefs,
@@ -74,10 +76,10 @@ pub(super) struct Matcher {
 impl Matcher {
     pub fn new(limits: &Limits) -> Self {
         Self {
-            levels: Vec::new(),
-            configs: Vec::new(),
+            levels: SmallVec::new(),
+            configs: SmallVec::new(),
             watchers: Vec::new(),
-            targets: Vec::new(),
+            targets: SmallVec::new(),
             captures: Captures::new(limits.value_bytes),
             values: Values::default(),
             multirefs: Multirefs::default(),
@@ -128,6 +130,21 @@ impl Matcher {
     /// A character that was written as a reference.
     pub fn character(&mut self, character: &[u8], place: Place) {
         self.captures.add_character(character, place);
+    }
+
+    /// Whether an element of this name matters to nobody, whatever its namespace and attributes are.
+    pub fn ignores(&mut self, wanted: &Wanted, local: &[u8]) -> bool {
+        let Some(parent) = self.levels.last_mut() else { return true };
+        if self.watchers.len() > parent.watchers as usize {
+            return false;
+        }
+        let name = wanted.name(local);
+        let ignores = self.configs[parent.configs as usize..].iter().all(|config| {
+            let node = wanted.node(config.node);
+            !node.stays && node.loose.is_empty() && name.is_none_or(|name| node.named(name).next().is_none())
+        });
+        parent.has_children |= ignores;
+        ignores
     }
 
     /// An element begins; `behind` is the place behind its tag. Says whether anything in it can matter.
@@ -184,11 +201,11 @@ impl Matcher {
             for (name, path) in &node.attributes {
                 for attribute in element.attributes_that_are(name) {
                     // The id that made the reference find this element is no value of it.
-                    if at < direct || attribute.local != b"id" {
+                    if at < direct || attribute.local() != b"id" {
                         let value = attribute_value(attribute.raw)?;
                         let text = self.text_of(&value)?;
                         let spaces = attribute.raw.iter().take_while(|&&byte| is_space(byte)).count();
-                        let at = element.place.behind(element.tag.before(attribute.at + spaces)).at;
+                        let at = element.place.behind(element.tag.before(attribute.at + spaces as u32)).at;
                         self.values.report(*path, text, at, config.when, &mut facts.found);
                     }
                 }

@@ -23,7 +23,10 @@ pub mod operation;
 mod path;
 mod path_text;
 mod place;
+#[cfg(test)]
+mod preset_tests;
 mod reader;
+mod search;
 mod tag;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 //! Our own rather than `quick_xml::name::NamespaceResolver`: that one keeps `xmlns` values escaped, ends silently at the
 //! first malformed attribute and allocates its reserved bindings for every message.
 
+use smallvec::SmallVec;
+
 use super::Stop;
 
 /// Declarations in scope at once. Looking a prefix up walks them, so their number bounds the cost of a tag. Real messages
@@ -36,8 +38,8 @@ struct Binding {
 /// The stack of declarations in scope.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
-    text: Vec<u8>,
-    bindings: Vec<Binding>,
+    text: SmallVec<[u8; 384]>,
+    bindings: SmallVec<[Binding; 8]>,
 }
 
 impl Namespaces {
@@ -64,10 +66,6 @@ impl Namespaces {
         }
         if uri.len() > URI_BYTES_MAX {
             return Err(Stop::Limit(format!("a namespace name is longer than {URI_BYTES_MAX} bytes")));
-        }
-        if self.bindings.capacity() == 0 {
-            self.bindings.reserve(16);
-            self.text.reserve(1024);
         }
         let start = self.text.len() as u32;
         self.text.extend_from_slice(prefix);

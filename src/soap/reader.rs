@@ -97,7 +97,7 @@ pub struct Reader {
 impl Reader {
     /// A reader for one message.
     pub fn new(wanted: Arc<Wanted>, content: Content<'_>, limits: Limits) -> Self {
-        let mut envelope = Envelope::new(wanted, limits);
+        let mut envelope = Box::new(Envelope::new(wanted, limits));
         let coding = Coding::named(content.content_encoding, limits.bytes);
         if let Coding::Readable(_) = coding {
             envelope.facts.origin = Origin::Decoded;
@@ -167,7 +167,7 @@ struct Body {
 }
 
 impl Body {
-    fn new(envelope: Envelope) -> Self {
+    fn new(envelope: Box<Envelope>) -> Self {
         let text = Text { tokenizer: Tokenizer::new(), envelope };
         let root = Root { transfer: Transfer::Plain, characters: Characters::new(None), text };
         Self { multipart: None, is_guess: false, root }
@@ -256,11 +256,12 @@ impl Root {
 #[derive(Debug)]
 struct Text {
     tokenizer: Tokenizer,
-    envelope: Envelope,
+    /// Boxed, since it is large and readers are moved.
+    envelope: Box<Envelope>,
 }
 
 impl Utf8 for Text {
     fn utf8(&mut self, piece: &[u8], mut map: Map) -> Result<(), Stop> {
-        self.tokenizer.feed(piece, &mut map, &mut self.envelope)
+        self.tokenizer.feed(piece, &mut map, &mut *self.envelope)
     }
 }

@@ -5,8 +5,8 @@
 
 use smallvec::SmallVec;
 
-use super::Stop;
 use super::escape::is_space;
+use super::{Stop, search};
 
 /// Bytes of an element's or attribute's name. Taste; real ones are shorter than 100.
 const NAME_BYTES_MAX: usize = 1024;
@@ -33,18 +33,34 @@ pub(super) struct Tag<'a> {
 pub(super) struct Attribute<'a> {
     /// The name as written.
     pub name: &'a [u8],
-    /// What stands before the colon; empty without one.
-    pub prefix: &'a [u8],
-    /// What stands behind it.
-    pub local: &'a [u8],
     /// Between the quotes, as written.
     pub raw: &'a [u8],
     /// Where in the tag's content the value begins.
-    pub at: usize,
+    pub at: u32,
+    /// How long the prefix is, its colon included; 0 without one.
+    prefix: u32,
+}
+
+impl<'a> Attribute<'a> {
+    /// What stands before the colon; empty without one.
+    pub fn prefix(&self) -> &'a [u8] {
+        &self.name[..(self.prefix as usize).saturating_sub(1)]
+    }
+
+    /// What stands behind it.
+    pub fn local(&self) -> &'a [u8] {
+        &self.name[self.prefix as usize..]
+    }
+
+    /// The prefix that it declares (empty: the default namespace), if it is a namespace declaration.
+    pub fn declares(&self) -> Option<&'a [u8]> {
+        let rest = self.name.strip_prefix(b"xmlns")?;
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b":") }
+    }
 }
 
 /// The attributes of one tag.
-pub(super) type Attributes<'a> = SmallVec<[Attribute<'a>; 8]>;
+pub(super) type Attributes<'a> = SmallVec<[Attribute<'a>; 6]>;
 
 fn malformed(what: &str) -> Stop {
     Stop::Malformed(what.into())
@@ -63,13 +79,6 @@ fn name(text: &[u8]) -> (usize, Option<usize>) {
     (text.len(), colon)
 }
 
-fn split(name: &[u8], colon: Option<usize>) -> (&[u8], &[u8]) {
-    match colon {
-        Some(colon) => (&name[..colon], &name[colon + 1..]),
-        None => (&[], name),
-    }
-}
-
 impl<'a> Tag<'a> {
     /// Reads what stands between `<` and `>`; the attributes are read by [`Self::attributes`].
     ///
@@ -78,7 +87,10 @@ impl<'a> Tag<'a> {
     pub fn parse(content: &'a [u8]) -> Result<Tag<'a>, Stop> {
         let (length, colon) = name(content);
         let whole = &content[..length];
-        let (prefix, local) = split(whole, colon);
+        let (prefix, local) = match colon {
+            Some(colon) => (&whole[..colon], &whole[colon + 1..]),
+            None => (&whole[..0], whole),
+        };
         let is_empty = content.len() > length && content.ends_with(b"/");
         let end = content.len() - usize::from(is_empty);
         if local.is_empty() || matches!(local[0], b'-' | b'.' | b'0'..=b'9') {
@@ -115,7 +127,7 @@ impl<'a> Tag<'a> {
                 return Err(Stop::Limit(format!("an element has more than {limit} attributes")));
             }
             let attribute = self.attribute(at)?;
-            at = attribute.at + attribute.raw.len() + 1;
+            at = attribute.at as usize + attribute.raw.len() + 1;
             list.push(attribute);
         }
         if is_twice(&list) { Err(malformed("an element has the same attribute twice")) } else { Ok(list) }
@@ -128,8 +140,8 @@ impl<'a> Tag<'a> {
             return Err(Stop::Limit(format!("a name is longer than {NAME_BYTES_MAX} bytes")));
         }
         let whole = &content[start..start + length];
-        let (prefix, local) = split(whole, colon);
-        if local.is_empty() {
+        let prefix = colon.map_or(0, |colon| colon + 1);
+        if prefix == length {
             return Err(malformed("an attribute without a name"));
         }
         let spaces = |mut at: usize| {
@@ -148,17 +160,17 @@ impl<'a> Tag<'a> {
             _ => return Err(malformed("an attribute's value is not in quotes")),
         };
         let rest = &content[open + 1..];
-        match memchr::memchr2(quote, b'<', rest) {
+        match search::two(quote, b'<', rest) {
             Some(end) if rest[end] == quote => {
-                Ok(Attribute { name: whole, prefix, local, raw: &rest[..end], at: open + 1 })
+                Ok(Attribute { name: whole, raw: &rest[..end], at: open as u32 + 1, prefix: prefix as u32 })
             }
             _ => Err(malformed("an attribute's value has no end or a < in it")),
         }
     }
 
     /// What stands between `<` and `>` up to `at`.
-    pub fn before(&self, at: usize) -> &'a [u8] {
-        &self.content[..at]
+    pub fn before(&self, at: u32) -> &'a [u8] {
+        &self.content[..at as usize]
     }
 }
 

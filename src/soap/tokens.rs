@@ -6,10 +6,10 @@
 
 use quick_xml::parser::{CommentParser, ElementParser, Parser, PiParser};
 
-use super::Stop;
 use super::escape::{self, REFERENCE_BYTES_MAX};
 use super::place::{Map, Place};
 use super::tag::may_have_id;
+use super::{Stop, search};
 
 /// Bytes of a tag that is read. The largest seen in real traffic is 12 KiB; tags that are passed over have no limit.
 const TAG_BYTES_MAX: usize = 64 << 10;
@@ -145,14 +145,18 @@ impl Tokenizer {
     }
 
     fn text<S: Sink>(&mut self, piece: &[u8], at: usize, map: &mut Map, sink: &mut S) -> Result<usize, Stop> {
-        let rest = &piece[at..];
-        if rest[0] == b'<' {
-            self.lex = Lex::Open;
-            return Ok(at + 1);
-        }
         let collects = sink.collects();
-        let found =
-            if collects || self.skipped == 0 { memchr::memchr2(b'<', b'&', rest) } else { memchr::memchr(b'<', rest) };
+        let at = if self.skipped > 0 && !collects { self.skim(piece, at, sink.watches()) } else { at };
+        let rest = &piece[at..];
+        match rest.first() {
+            Some(b'<') => {
+                self.lex = Lex::Open;
+                return Ok(at + 1);
+            }
+            Some(_) => {}
+            None => return Ok(at),
+        }
+        let found = if collects || self.skipped == 0 { search::two(b'<', b'&', rest) } else { search::one(b'<', rest) };
         let length = found.unwrap_or(rest.len());
         if collects && length > 0 {
             sink.text(&rest[..length], map.place(piece, at))?;
@@ -167,6 +171,24 @@ impl Tokenizer {
             self.place = map.place(piece, at + length);
         }
         Ok(at + length + 1)
+    }
+
+    /// Passes over text and whole tags inside an element that is passed over; returns where something else begins.
+    fn skim(&mut self, piece: &[u8], mut at: usize, watches: bool) -> usize {
+        loop {
+            let Some(open) = search::one(b'<', &piece[at..]) else { return piece.len() };
+            at += open;
+            let rest = &piece[at + 1..];
+            let Some((end, has_quotes)) = find_end(&mut ElementParser::Outside, rest) else { return at };
+            match rest[0] {
+                b'!' | b'?' | b'>' => return at,
+                b'/' if self.skipped == 1 => return at,
+                b'/' => self.skipped -= 1,
+                _ if watches && has_quotes && may_have_id(&rest[..end]) => return at,
+                _ => self.skipped += u64::from(rest[end - 1] != b'/'),
+            }
+            at += end + 2;
+        }
     }
 
     fn reference<S: Sink>(&mut self, piece: &[u8], at: usize, sink: &mut S) -> Result<usize, Stop> {
@@ -195,7 +217,7 @@ impl Tokenizer {
         sink: &mut S,
     ) -> Result<usize, Stop> {
         let rest = &piece[at..];
-        let Some(end) = find_end(&mut parser, rest) else {
+        let Some((end, _)) = find_end(&mut parser, rest) else {
             self.lex = Lex::Tag(parser);
             self.hold(rest)?;
             return Ok(piece.len());
@@ -340,20 +362,19 @@ impl Tokenizer {
     }
 }
 
-/// Where the tag ends. Short tags without quotes, the most frequent ones, are not worth a vector search.
-fn find_end(parser: &mut ElementParser, rest: &[u8]) -> Option<usize> {
-    if *parser != ElementParser::Outside {
-        return parser.feed(rest);
-    }
-    for (at, &byte) in rest.iter().take(40).enumerate() {
-        match byte {
-            b'>' => return Some(at),
-            b'"' | b'\'' => return parser.feed(&rest[at..]).map(|end| at + end),
-            _ => {}
+/// Where the tag ends, and whether it has quotes. Most have none, and then the first `>` is the end.
+fn find_end(parser: &mut ElementParser, rest: &[u8]) -> Option<(usize, bool)> {
+    let start = match parser {
+        ElementParser::Outside => {
+            let found = search::three(b'>', b'"', b'\'', rest)?;
+            if rest[found] == b'>' {
+                return Some((found, false));
+            }
+            found
         }
-    }
-    let checked = rest.len().min(40);
-    parser.feed(&rest[checked..]).map(|end| checked + end)
+        ElementParser::SingleQ | ElementParser::DoubleQ => 0,
+    };
+    parser.feed(&rest[start..]).map(|end| (start + end, true))
 }
 
 /// The name in an end tag, without its slash and the white space behind it.

@@ -16,6 +16,8 @@ pub struct Wanted {
     ids: HashMap<Path, PathId>,
     /// Local names that steps ask for, numbered.
     names: HashMap<Box<[u8]>, u32>,
+    /// Which lengths they have, a bit each; the last one stands for all longer ones.
+    lengths: u64,
     nodes: Vec<Node>,
     edges: Vec<Edge>,
     parts: [bool; 2],
@@ -79,6 +81,7 @@ impl Wanted {
         Self {
             ids: HashMap::new(),
             names: HashMap::new(),
+            lengths: 0,
             nodes: vec![Node::default(), Node::default()],
             edges: Vec::new(),
             parts: [false; 2],
@@ -172,7 +175,7 @@ impl Wanted {
 
     /// The number of a local name, if some step asks for it.
     pub(super) fn name(&self, local: &[u8]) -> Option<u32> {
-        self.names.get(local).copied()
+        if self.lengths & length_bit(local) == 0 { None } else { self.names.get(local).copied() }
     }
 
     /// The node behind `**`.
@@ -203,6 +206,7 @@ impl Wanted {
         self.edges.push(Edge { name: name.clone(), predicates: predicates.to_vec(), target });
         if let LocalTest::Is(local) = &name.local {
             let next = self.names.len() as u32;
+            self.lengths |= length_bit(local.as_bytes());
             let number = *self.names.entry(local.as_bytes().into()).or_insert(next);
             let named = &mut self.nodes[from as usize].named;
             let at = named.partition_point(|&(before, _)| before <= number);
@@ -212,6 +216,10 @@ impl Wanted {
         }
         target
     }
+}
+
+fn length_bit(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
 }
 
 #[cfg(test)]

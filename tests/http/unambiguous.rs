@@ -26,7 +26,7 @@ fn forward(input: &[u8], policy: &Policy, trusted: bool) -> Option<Vec<u8>> {
 /// # Panics
 ///
 /// Where a lenient parser could see something else than we do.
-fn check_unambiguous(head: &[u8]) {
+pub fn check_unambiguous(head: &[u8]) {
     let text = String::from_utf8_lossy(head);
     let body = head.strip_suffix(b"\r\n\r\n").expect("ends with an empty line");
     assert!(memchr::memmem::find(body, b"\r\n\r\n").is_none(), "{text:?}");

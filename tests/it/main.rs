@@ -1,9 +1,20 @@
 //! Castile end to end: real sockets, nodes that misbehave as told, clients that write raw bytes.
 
+mod access_log;
+mod addresses;
 mod architecture;
+mod encryption;
 mod failures;
 mod framing;
 mod learning;
 mod messages;
+mod program;
+mod reload;
+mod sharing;
+mod smuggling;
 mod support;
+mod timeouts;
+#[path = "../http/unambiguous.rs"]
+#[allow(dead_code, reason = "tests/http needs more of it")]
+mod unambiguous;
 mod wrong_nodes;

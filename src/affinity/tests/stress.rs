@@ -32,11 +32,12 @@ fn first_contact(
     let affinity = Affinity::new(Limits::default(), registry);
     let policy = Policy::default();
     let barrier = Barrier::new(THREADS as usize);
+    let refused = AtomicU64::new(0);
     let used: Vec<AtomicU64> = (0..ids).map(|_| AtomicU64::new(0)).collect();
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (affinity, nodes, policy, barrier) = (&affinity, &nodes, &policy, &barrier);
-            let (used, request, fails) = (&used, &request, &fails);
+            let (used, refused, request, fails) = (&used, &refused, &request, &fails);
             scope.spawn(move || {
                 for id in 0..ids {
                     let text = request(thread, id);
@@ -46,11 +47,16 @@ fn first_contact(
                     }
                     let mut tried: Vec<NodeId> = Vec::new();
                     let ask = Ask { keys: &keys, nodes, policy, tried: &[], now: Now(id), random: id };
-                    let Ok(mut visit) = affinity.place(&ask) else { panic!("no place for {text}") };
+                    // No panic here: the others would wait at the barrier for ever.
+                    let Ok(mut visit) = affinity.place(&ask) else {
+                        refused.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    };
                     loop {
                         if fails(thread, id, visit.node()) && tried.len() < 3 && !visit.is_pinned() {
                             tried.push(visit.node());
                             if visit.replace(&Ask { tried: &tried, ..ask }).is_err() {
+                                refused.fetch_add(1, Ordering::Relaxed);
                                 break;
                             }
                         } else if visit.commit(Now(id)).is_ok() {
@@ -63,6 +69,7 @@ fn first_contact(
             });
         }
     });
+    assert_eq!(refused.into_inner(), 0, "nodes were there for all");
     (affinity, used.into_iter().map(AtomicU64::into_inner).collect())
 }
 

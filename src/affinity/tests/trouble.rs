@@ -131,6 +131,22 @@ fn parallel_first_requests_follow_the_reservation() {
     assert_eq!(world.replace(&mut three, "c:x", &["b"]), "lost");
 }
 
+/// It happened: a request saw a reservation, its connect failed, and meanwhile a parallel one had written to the same node.
+/// The single failure then ended the conversation for both.
+#[test]
+fn one_failed_connect_does_not_end_what_a_parallel_request_has_begun() {
+    let mut world = World::of("a b");
+    let mut one = world.place("c:x").expect("a place");
+    let mut two = world.place("c:x").expect("a place");
+    one.commit(Now(world.now)).expect("its node");
+    assert!(!two.is_pinned());
+    assert_eq!(world.replace(&mut two, "c:x", &["a"]), "join a", "its node is offered the request again");
+    assert!(two.is_pinned());
+    world.answer(one, "");
+    check(&mut world, "c:x = pin a");
+    assert_eq!(world.replace(&mut two, "c:x", &["a"]), "lost", "now all attempts were made");
+}
+
 #[test]
 fn a_reservation_that_nobody_could_use_leaves_nothing() {
     let mut world = World::of("a");

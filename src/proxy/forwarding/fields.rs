@@ -1,5 +1,6 @@
 //! The fields that a proxy writes.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::net::IpAddr;
 
@@ -14,7 +15,7 @@ const HOPS_MAX: usize = 32;
 
 /// Text under construction; field values of usual length need no allocation.
 #[derive(Default)]
-pub(super) struct Text(SmallVec<[u8; 192]>);
+pub(super) struct Text(SmallVec<[u8; 256]>);
 
 impl Text {
     pub(super) fn decimal(number: u64) -> Self {
@@ -49,11 +50,15 @@ impl Text {
             return self.add(value);
         }
         self.add(b"\"");
-        for byte in value {
-            if matches!(byte, b'"' | b'\\') {
-                self.add(b"\\");
+        if memchr::memchr2(b'"', b'\\', value).is_none() {
+            self.add(value);
+        } else {
+            for byte in value {
+                if matches!(byte, b'"' | b'\\') {
+                    self.add(b"\\");
+                }
+                self.add(&[*byte]);
             }
-            self.add(&[*byte]);
         }
         self.add(b"\"");
     }
@@ -128,18 +133,22 @@ pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>) {
         for (index, hop) in chain.enumerate() {
             forwarded.add_for(hop);
             if index == 0 {
-                forwarded.add_origin(&origin.host.0, origin.scheme.as_str().as_bytes());
+                forwarded.add_origin(&origin.host, origin.scheme.as_str().as_bytes());
             }
         }
     }
 
+    let (mut host, mut port) = (Text::default(), Text::default());
+    host.add(&origin.host);
+    port.add(origin.port());
+    let scheme = origin.scheme;
     let fields = head.fields_mut();
     fields.set(b"X-Forwarded-For", addresses.bytes());
-    set_if_absent(fields, Name::XForwardedProto, b"X-Forwarded-Proto", origin.scheme.as_str().as_bytes());
-    if !origin.host.0.is_empty() {
-        set_if_absent(fields, Name::XForwardedHost, b"X-Forwarded-Host", origin.host.bytes());
+    set_if_absent(fields, Name::XForwardedProto, b"X-Forwarded-Proto", scheme.as_str().as_bytes());
+    if !host.0.is_empty() {
+        set_if_absent(fields, Name::XForwardedHost, b"X-Forwarded-Host", host.bytes());
     }
-    set_if_absent(fields, Name::XForwardedPort, b"X-Forwarded-Port", origin.port.bytes());
+    set_if_absent(fields, Name::XForwardedPort, b"X-Forwarded-Port", port.bytes());
     fields.set(b"Forwarded", forwarded.bytes());
 }
 
@@ -149,47 +158,47 @@ fn set_if_absent(fields: &mut Fields, known: Name, name: &[u8], value: &[u8]) {
     }
 }
 
-/// What the client itself asked for: scheme, host and port of its URL.
-struct Origin {
+/// What the client itself asked for: scheme and host of its URL.
+struct Origin<'a> {
     scheme: Scheme,
-    host: Text,
-    port: Text,
+    host: Cow<'a, [u8]>,
 }
 
-impl Origin {
+impl<'a> Origin<'a> {
     /// As trusted proxies say it, else as the connection and the head show it. (The fields of others are already gone.)
-    fn of(head: &Request, onward: &Onward<'_>) -> Self {
+    fn of(head: &'a Request, onward: &Onward<'_>) -> Self {
+        if !onward.trusted {
+            return Self { scheme: onward.scheme, host: Cow::Borrowed(head.authority()) };
+        }
         let fields = head.fields();
         let element = fields.known(Name::Forwarded).and_then(|line| split_unquoted(line, b',').next());
         let said = |known: Name, name: &[u8]| {
-            let first =
-                |line: &'_ [u8]| line.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii().to_vec();
-            let value = fields.known(known).map(first).filter(|value| !value.is_empty());
-            value.or_else(|| element.and_then(|element| parameter(element, name)).map(unquoted))
+            let first = fields.known(known).and_then(|line| line.split(|byte| *byte == b',').next());
+            let first = first.map(<[u8]>::trim_ascii).filter(|value| !value.is_empty()).map(Cow::Borrowed);
+            first.or_else(|| element.and_then(|element| parameter(element, name)).map(unquoted))
         };
         let scheme = match said(Name::XForwardedProto, b"proto").as_deref() {
             Some(proto) if proto.eq_ignore_ascii_case(b"https") => Scheme::Https,
             Some(proto) if proto.eq_ignore_ascii_case(b"http") => Scheme::Http,
             _ => onward.scheme,
         };
-        let mut host = Text::default();
-        match said(Name::XForwardedHost, b"host") {
-            Some(said) => host.add(&said),
-            None => host.add(head.authority()),
-        }
-        let mut port = Text::default();
-        match port_of(host.bytes()) {
-            Some(digits) => port.add(digits),
-            None => port = Text::decimal(u64::from(scheme.default_port())),
-        }
-        Self { scheme, host, port }
+        let host = said(Name::XForwardedHost, b"host").unwrap_or(Cow::Borrowed(head.authority()));
+        Self { scheme, host }
+    }
+
+    /// The port of the host, else the one that the scheme stands for.
+    fn port(&self) -> &[u8] {
+        port_of(&self.host).unwrap_or(match self.scheme {
+            Scheme::Http => b"80",
+            Scheme::Https => b"443",
+        })
     }
 }
 
-fn unquoted(value: &[u8]) -> Vec<u8> {
+fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
     match value {
         [b'"', inside @ .., b'"'] => inside.iter().copied().filter(|byte| *byte != b'\\').collect(),
-        _ => value.to_vec(),
+        _ => Cow::Borrowed(value),
     }
 }
 
@@ -203,8 +212,14 @@ fn port_of(authority: &[u8]) -> Option<&[u8]> {
 /// Takes out whatever claims to say who the client is: `Forwarded`, `X-Forwarded-…`, `X-Real-IP`, also with underscores, which
 /// some servers read as hyphens.
 pub(super) fn remove_claims(fields: &mut Fields) {
-    fields.retain(|field| {
-        field.known != Name::Forwarded && !starts_alike(field.name, b"x-forwarded-") && !alike(field.name, b"x-real-ip")
+    fields.retain(|field| match field.name {
+        // Nearly all names are decided by their first letter.
+        [b'x' | b'X' | b'f' | b'F', ..] => {
+            field.known != Name::Forwarded
+                && !starts_alike(field.name, b"x-forwarded-")
+                && !alike(field.name, b"x-real-ip")
+        }
+        _ => true,
     });
 }
 
@@ -261,10 +276,11 @@ fn origin_form(head: &Request) -> Vec<u8> {
 pub(super) fn add_via(fields: &mut Fields, received: Version, policy: &Policy) {
     let mut via = Text::default();
     let version = match received {
-        Version::Http10 => "1.0",
-        Version::Http11 => "1.1",
-        Version::Http2 => "2.0",
+        Version::Http10 => &b"1.0 "[..],
+        Version::Http11 => b"1.1 ",
+        Version::Http2 => b"2.0 ",
     };
-    via.put(format_args!("{version} {}", policy.pseudonym()));
+    via.add(version);
+    via.add(policy.pseudonym().as_bytes());
     fields.push(b"Via", via.bytes());
 }

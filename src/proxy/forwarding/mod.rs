@@ -6,6 +6,7 @@
 mod client;
 mod fields;
 mod prefix;
+mod readable;
 
 use std::net::SocketAddr;
 
@@ -14,6 +15,7 @@ use crate::proxy::h1::Framing;
 
 pub use client::client_address;
 pub use prefix::{add_prefix, strip_prefix};
+pub use readable::{ask_for_readable, offers_unreadable};
 
 /// The scheme by which a client reached us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +32,6 @@ impl Scheme {
         match self {
             Scheme::Http => "http",
             Scheme::Https => "https",
-        }
-    }
-
-    /// The port that URLs of this scheme leave out.
-    pub fn default_port(self) -> u16 {
-        match self {
-            Scheme::Http => 80,
-            Scheme::Https => 443,
         }
     }
 }

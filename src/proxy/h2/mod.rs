@@ -38,6 +38,8 @@ const WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Header bytes of one request.
 const HEADER_BYTES_MAX: u32 = 64 * 1024;
+/// How long a client on whose connection nothing is under way may take to leave when it is asked to.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// A silent connection is asked whether it still stands.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -115,13 +117,16 @@ pub async fn serve(worker: &Rc<Worker>, connection: Connection, stream: Stream, 
         if !is_leaving && worker.stop.poll(cx, &mut place).is_ready() {
             is_leaving = true;
             served.as_mut().graceful_shutdown();
+            deadline.set(FAREWELL);
         }
-        while !is_leaving && deadline.poll(cx).is_ready() {
-            let quiet = active.quiet_for();
-            match quiet {
+        while deadline.poll(cx).is_ready() {
+            match active.quiet_for() {
+                Some(_) if is_leaving => return Poll::Ready(Ok(())),
+                _ if is_leaving => deadline.set(FAREWELL),
                 Some(quiet) if quiet >= idle => {
                     is_leaving = true;
                     served.as_mut().graceful_shutdown();
+                    deadline.set(FAREWELL);
                 }
                 quiet => deadline.set(idle - quiet.unwrap_or_default()),
             }

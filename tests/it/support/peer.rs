@@ -55,11 +55,6 @@ impl Peer {
         }
     }
 
-    /// This end's address.
-    pub fn address(&self) -> SocketAddr {
-        self.tcp().local_addr().expect("a connection has an address")
-    }
-
     /// The certificate the other end showed.
     pub fn certificate(&self) -> Option<Vec<u8>> {
         let certificates = match &self.wire {
@@ -133,24 +128,36 @@ impl Peer {
 
     /// Exactly so many bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        self.try_bytes(count).expect("the connection does not end before")
+    }
+
+    /// Exactly so many bytes, unless the connection ends before.
+    pub fn try_bytes(&mut self, count: usize) -> Option<Vec<u8>> {
         while self.unread.len() < count {
-            assert!(self.fill(), "the connection ended {} bytes early", count - self.unread.len());
+            if !self.fill() {
+                return None;
+            }
         }
-        self.unread.drain(..count).collect()
+        Some(self.unread.drain(..count).collect())
     }
 
     /// Everything up to and including `end`.
     pub fn until(&mut self, end: &[u8]) -> Vec<u8> {
+        self.try_until(end).unwrap_or_else(|| {
+            let (end, unread) = (String::from_utf8_lossy(end), String::from_utf8_lossy(&self.unread));
+            panic!("the connection ended before {end:?}: {unread:?}")
+        })
+    }
+
+    /// Everything up to and including `end`, unless the connection ends before.
+    pub fn try_until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {
             if let Some(at) = self.unread.windows(end.len()).position(|window| window == end) {
-                return self.unread.drain(..at + end.len()).collect();
+                return Some(self.unread.drain(..at + end.len()).collect());
             }
-            assert!(
-                self.fill(),
-                "the connection ended before {:?}: {:?}",
-                String::from_utf8_lossy(end),
-                String::from_utf8_lossy(&self.unread)
-            );
+            if !self.fill() {
+                return None;
+            }
         }
     }
 

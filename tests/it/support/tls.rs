@@ -68,6 +68,11 @@ impl Authority {
 
     /// Connects as a client that trusts this authority, perhaps with a certificate of its own.
     pub fn connect(&self, address: SocketAddr, name: &str, identity: Option<&Identity>) -> Peer {
+        self.connect_over(TcpStream::connect(address).expect("the address is listened on"), name, identity)
+    }
+
+    /// The same over a connection that stands.
+    pub fn connect_over(&self, stream: TcpStream, name: &str, identity: Option<&Identity>) -> Peer {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("versions")
@@ -81,7 +86,7 @@ impl Authority {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let name = ServerName::try_from(name.to_owned()).expect("a name");
         let session = ClientConnection::new(Arc::new(config), name).expect("a session");
-        Peer::tls_client(TcpStream::connect(address).expect("the address is listened on"), session)
+        Peer::tls_client(stream, session)
     }
 
     /// The set-up of a node with this identity that asks clients for certificates of this authority.
