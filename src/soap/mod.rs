@@ -12,6 +12,8 @@ mod facts;
 mod fault;
 mod fault_text;
 mod inflate;
+#[cfg(test)]
+mod limit_tests;
 mod matcher;
 mod media;
 #[cfg(test)]
