@@ -221,6 +221,7 @@ impl<C: Client> Forward<'_, '_, C> {
                 }
                 continue;
             }
+            self.message.release();
             match self.client.poll_body(cx) {
                 Poll::Ready(Fill::More) => *moved = true,
                 Poll::Ready(Fill::Truncated | Fill::Failed(_)) => return Err(Ended::Client(ClientEnd::Gone)),
