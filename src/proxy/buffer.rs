@@ -111,6 +111,7 @@ impl Buffer {
     }
 
     /// Puts bytes behind those at hand.
+    #[cfg(test)]
     pub fn extend(&mut self, bytes: &[u8], buffers: &Buffers) {
         let mut rest = bytes;
         while !rest.is_empty() {
