@@ -46,50 +46,67 @@ pub enum Command {
     /// Runs with the config.yaml of the current directory where that is the reference one, else with a copy of it, on
     /// 127.0.0.1:8280 where that port is free, and stays up until Ctrl-C. Exit codes: 0 = shown; 1 = it could not run.
     Demo(demo::Args),
-    /// Explain one request: its route, what every rule finds in it, where it goes and why; with its response, what that teaches
+    /// Explain one request: what every rule finds in it, where it goes and why
     ///
-    /// The steps are those of the gateway, with an empty table: where a pin would have decided, it is said. The node is
-    /// told where the request itself names it, by a route tag or a hash key; else the balancer chooses.
+    /// With its response, also what that teaches. The steps are those of the
+    /// gateway, with an empty table: where a pin would have decided, it is said.
+    /// The node is told where the request itself names it, by a route tag or a
+    /// hash key; else the balancer chooses.
     ///
     /// JSON (--json):
     ///
-    ///   {upstream, operation, soap, keys: [KEY, ...], decision: {code, node, reason},
-    ///    learned: [KEY, ...], lost, ends, status, ttl_seconds,   # with --response
-    ///    request, route, reading, notes}
+    ///   {upstream, operation, soap, keys: [KEY, ...],
+    ///    decision: {code, node, reason}, request, route, reading, notes,
+    ///    learned: [KEY, ...], lost, ends, status, ttl_seconds}
     ///   KEY = {key, as, selector, value | fingerprint, offset}
     ///
-    ///   upstream    its name; null where no route matches
-    ///   soap        "1.1", "1.2" or null
-    ///   as          "pin", "route", "weak" or "hash"
-    ///   selector    as written in the rule
-    ///   value       after all transforms, with --show-values; else fingerprint, 32 hex digits
-    ///   offset      of the value's first byte in the body, out of its transfer coding; null for values of the head. Of a
-    ///               gzip or deflate body the byte of the decoded one, and `decoded: true` stands beside it
-    ///   code        the decision code, as in the access log; null where there is no decision
-    ///   node        its name; null where the balancer chooses
-    ///   lost, ends  whether such a condition holds; lost counts only where the request carried a known key
+    ///   upstream   its name; null where no route matches
+    ///   soap       "1.1", "1.2" or null
+    ///   keys       in the order of the rules; in one rule, of its selectors
+    ///   as         "pin", "route", "weak" or "hash"
+    ///   selector   as written in the rule
+    ///   value      after all transforms, with --show-values; else there is a
+    ///              fingerprint of 32 hex digits
+    ///   offset     of the value's first byte in the body, out of its transfer
+    ///              coding; null for values of the head. Of a gzip or deflate
+    ///              body the decoded bytes count, and decoded: true is added
+    ///   code       the decision code, as in the access log; null where there
+    ///              is no decision: no route, or the message is refused
+    ///   node       its name; null where the balancer chooses
+    ///   reading    how far the message was read for its keys
+    ///   learned, lost, ends, status, ttl_seconds
+    ///              with --response. lost and ends: whether such a condition
+    ///              holds; lost counts where the request carried a known key
     ///
-    /// Exit codes: 0 = explained; 1 = the configuration or a message cannot be read; 2 = wrong usage.
+    /// Exit codes: 0 = explained; 1 = the configuration or a message cannot be
+    /// read; 2 = wrong usage.
     #[command(verbatim_doc_comment)]
     Explain(explain::Args),
     /// Run sample conversations through the rules and the table, without a network
     ///
-    /// A conversation is a folder with NN-request.http and NN-response.http (01 to 79, raw as recorded: chunked, gzip and
-    /// multipart included) and an expect.yaml, there or in the folder above with one entry for each conversation:
+    /// A conversation is a folder with NN-request.http and NN-response.http (01
+    /// to 79, raw as recorded: chunked, gzip and multipart included), and an
+    /// expect.yaml there, or in the folder above with an entry for each folder:
     ///
     ///   NAME:
-    ///     preset: NAME                   # or presets: [NAME, ...], or sticky: {own rules}
+    ///     preset: NAME                 # or presets: [NAME, ...],
+    ///                                  # or sticky: {own rules}
     ///     exchanges:
-    ///     - {n: 1, pinned: false}        # no known pin decided
+    ///     - {n: 1, pinned: false}      # no known pin decided
     ///     - {n: 2, pinned: true, ends: true}
-    ///     wrong_node: true               # 90-...-response.http, as the answer to the last pinned request, is
-    ///                                    # recognised as that of a node that does not know the session
+    ///     wrong_node: true             # file 90 is recognised
     ///
-    /// An exchange may also say `weak` (no pin is known and a weak key decides) and `lost` (the answer says that the node does
-    /// not know the session). What is not said is not judged. All come from one client over one connection; an answer
-    /// counts as given at its Date, where it has one. Other files of 80 and above are passed over.
+    /// File 90-...-response.http is what a node answers that does not know the
+    /// session; it is judged as the answer to the last pinned request.
     ///
-    /// Exit codes: 0 = all as expected; 1 = some are not; 2 = wrong usage, nothing to test.
+    /// Of an exchange may be said: pinned (a known pin decides), weak (no pin is
+    /// known and a weak key decides), ends, lost (such a condition holds). What
+    /// is not said is not judged. All come from one client over one connection,
+    /// and an answer counts as given at its Date, where it has one. Other files
+    /// of 80 and above are passed over.
+    ///
+    /// Exit codes: 0 = all as expected; 1 = some are not; 2 = wrong usage, or
+    /// nothing to test.
     #[command(verbatim_doc_comment)]
     Test(test::Args),
     /// Print the JSON Schema of the configuration file, for editors

@@ -1,13 +1,13 @@
 //! `castile run`: the gateway itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{self, Config, Problem};
+use crate::config::{self, Config, Loaded, Problem};
 use crate::gateway::{Gateway, Snapshot};
 use crate::proxy::Server;
 use crate::telemetry::init_events;
@@ -30,7 +30,7 @@ const SWEEP_STEP: usize = 10_000;
 /// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration anew, SIGUSR1 opens the access log anew.
 pub fn run(args: &Args) -> ExitCode {
     init_events();
-    let loaded = match Config::load(&args.config) {
+    let loaded = match load(&args.config) {
         Ok(loaded) => loaded,
         Err(problems) => {
             tell(&problems);
@@ -68,6 +68,13 @@ pub fn run(args: &Args) -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Reads the configuration on a thread of its own: what reading needs, and a gateway does not, goes back to the system when
+/// the thread ends, instead of staying with the main thread's allocator for good (measured: 10 MiB).
+fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    std::thread::scope(|scope| scope.spawn(|| Config::load(path)).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// A gateway with its workers.
@@ -110,7 +117,7 @@ async fn control(gateway: &Arc<Gateway>, mut server: Server, args: &Args) -> Res
 
 /// Takes over the changed file, or says why not and changes nothing.
 fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args) {
-    let loaded = match Config::load(&args.config) {
+    let loaded = match load(&args.config) {
         Ok(loaded) => loaded,
         Err(problems) => {
             tell(&problems);

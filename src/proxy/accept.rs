@@ -35,23 +35,33 @@ pub async fn accept(
     others: Rc<[UnboundedSender<Command>]>,
     mut stop: tokio::sync::oneshot::Receiver<()>,
 ) {
+    let Some(mut setup) = setup_of(&worker, configured) else { return };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = &mut stop => break,
         };
+        if let Some(present) = setup_of(&worker, configured) {
+            setup = present;
+        }
         match accepted {
-            Ok((stream, peer)) => take(&worker, stream, peer, configured, &others),
+            Ok((stream, peer)) => take(&worker, stream, peer, setup.clone(), &others),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-    // What waits in the socket's queue would be reset when it closes.
+    // What waits in the socket's queue would be reset when it closes. A listener that a reload took away serves it as it
+    // was last configured.
     while let Some(Ok((stream, peer))) = accept_now(&listener).await {
-        take(&worker, stream, peer, configured, &others);
+        take(&worker, stream, peer, setup.clone(), &others);
     }
+}
+
+/// The present set-up of a listener; `None` once a reload has taken it away.
+fn setup_of(worker: &Worker, configured: SocketAddr) -> Option<ListenerSetup> {
+    worker.gateway.snapshot().listeners.iter().find(|setup| setup.config.address == configured).cloned()
 }
 
 async fn accept_now(listener: &TcpListener) -> Option<std::io::Result<(TcpStream, SocketAddr)>> {
@@ -67,7 +77,7 @@ fn take(
     worker: &Rc<Worker>,
     stream: TcpStream,
     peer: SocketAddr,
-    configured: SocketAddr,
+    setup: ListenerSetup,
     others: &[UnboundedSender<Command>],
 ) {
     let (least, count) = worker.loads.least();
@@ -76,7 +86,7 @@ fn take(
         let load = worker.loads.enter(least);
         match stream.into_std() {
             Ok(stream) => {
-                let command = Command::Adopt { stream, peer, configured, load };
+                let command = Command::Adopt { stream, peer, setup, load };
                 if let Err(error) = others[least].send(command) {
                     tracing::debug!(%error, "a worker that has stopped takes no connections");
                 }
@@ -86,15 +96,11 @@ fn take(
         return;
     }
     let load = worker.loads.enter(worker.index);
-    begin(worker, stream, peer, configured, load);
+    begin(worker, stream, peer, setup, load);
 }
 
 /// Serves a connection on this worker.
-pub fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, configured: SocketAddr, load: Load) {
-    let snapshot = worker.gateway.snapshot();
-    let Some(listener) = snapshot.listeners.iter().find(|setup| setup.config.address == configured).cloned() else {
-        return;
-    };
+pub fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: ListenerSetup, load: Load) {
     let worker = Rc::clone(worker);
     spawn_local(async move {
         let _load = load;
@@ -102,7 +108,7 @@ pub fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, configure
             tracing::debug!(%error, "a connection has gone before it was served");
             return;
         }
-        serve(&worker, listener, stream, peer).await;
+        serve(&worker, setup, stream, peer).await;
     });
 }
 

@@ -6,8 +6,10 @@ use std::cell::RefCell;
 pub const SMALL: usize = 8 * 1024;
 /// A buffer of a message that streams: one read moves up to this much.
 pub const LARGE: usize = 64 * 1024;
-/// Buffers of each size that a worker keeps for the next one who needs one.
-const KEPT: usize = 64;
+/// Small buffers that a worker keeps for the next one who needs one: half a MiB.
+const KEPT_SMALL: usize = 64;
+/// Large ones: 1 MiB.
+const KEPT_LARGE: usize = 16;
 
 /// The buffers that a worker has at hand, so that connections without traffic hold none.
 #[derive(Debug, Default)]
@@ -27,13 +29,13 @@ impl Buffers {
     }
 
     fn give(&self, bytes: Vec<u8>) {
-        let kept = match bytes.len() {
-            SMALL => &self.small,
-            LARGE => &self.large,
+        let (kept, most) = match bytes.len() {
+            SMALL => (&self.small, KEPT_SMALL),
+            LARGE => (&self.large, KEPT_LARGE),
             _ => return,
         };
         let mut kept = kept.borrow_mut();
-        if kept.len() < KEPT {
+        if kept.len() < most {
             kept.push(bytes);
         }
     }
@@ -109,6 +111,7 @@ impl Buffer {
     }
 
     /// Puts bytes behind those at hand.
+    #[cfg(test)]
     pub fn extend(&mut self, bytes: &[u8], buffers: &Buffers) {
         let mut rest = bytes;
         while !rest.is_empty() {

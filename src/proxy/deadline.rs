@@ -29,11 +29,6 @@ impl Deadline {
         self.due = Instant::now().checked_add(limit);
     }
 
-    /// Never due.
-    pub fn clear(&mut self) {
-        self.due = None;
-    }
-
     /// Ready when the deadline has passed.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(due) = self.due else { return Poll::Pending };

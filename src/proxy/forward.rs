@@ -118,7 +118,7 @@ impl<'a> RequestHeadParts<'a> {
     {
         RequestView {
             head: self.head,
-            facts: message.reader.as_ref().map(crate::soap::Reader::facts),
+            facts: message.reader.as_deref().map(crate::soap::Reader::facts),
             http_action: self.http_action,
             client_ip: self.client_ip,
             connection: self.connection,
@@ -221,6 +221,7 @@ impl<C: Client> Forward<'_, '_, C> {
                 }
                 continue;
             }
+            self.message.release();
             match self.client.poll_body(cx) {
                 Poll::Ready(Fill::More) => *moved = true,
                 Poll::Ready(Fill::Truncated | Fill::Failed(_)) => return Err(Ended::Client(ClientEnd::Gone)),

@@ -1,6 +1,7 @@
 //! Reading the begin of a request's message: as much as placing it needs, and no more.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::deadline::Deadline;
 use super::h1::Fill;
 use super::reply::Failure;
 use super::worker::Worker;
+use crate::gateway::Gateway;
 use crate::head::{Response, Version};
 use crate::soap::Reader;
 
@@ -19,19 +21,20 @@ const FREE_BYTES: u64 = super::buffer::SMALL as u64;
 #[derive(Debug)]
 pub struct Message {
     /// Reads it; `None` where no rule wants anything of it.
-    pub reader: Option<Reader>,
+    pub reader: Option<Box<Reader>>,
     /// Bytes of the body at hand that the reader has seen.
     pub scanned: usize,
     /// The end of the body was told to the reader.
     pub ended: bool,
     /// 100 (Continue) was sent by us.
     pub continued: bool,
+    held: Option<Held>,
 }
 
 impl Message {
     /// A message of which nothing was read.
-    pub fn new(reader: Option<Reader>) -> Self {
-        Self { reader, scanned: 0, ended: false, continued: false }
+    pub fn new(reader: Option<Box<Reader>>) -> Self {
+        Self { reader, scanned: 0, ended: false, continued: false, held: None }
     }
 
     /// Shows the reader what has arrived.
@@ -47,33 +50,37 @@ impl Message {
         }
         self.scanned = body.len();
     }
-}
 
-/// The budget for messages held until they can be placed, as far as this request has taken from it.
-struct Held<'a> {
-    worker: &'a Worker,
-    bytes: u64,
-}
-
-impl Held<'_> {
-    /// Whether a message may grow to `bytes`.
-    fn may_hold(&mut self, bytes: u64, limit: u64) -> bool {
+    /// Whether the message may grow to `bytes` before any of it goes on. `limit` is for all messages together.
+    fn may_hold(&mut self, worker: &Worker, bytes: u64, limit: u64) -> bool {
         let wanted = bytes.saturating_sub(FREE_BYTES);
-        if wanted <= self.bytes {
+        let has = self.held.as_ref().map_or(0, |held| held.bytes);
+        if wanted <= has {
             return true;
         }
-        let more = wanted - self.bytes;
-        let granted = self.worker.gateway.inspect_more(more, limit);
-        if granted {
-            self.bytes = wanted;
+        if !worker.gateway.inspect_more(wanted - has, limit) {
+            return false;
         }
-        granted
+        self.held.get_or_insert_with(|| Held { gateway: Arc::clone(&worker.gateway), bytes: 0 }).bytes = wanted;
+        true
+    }
+
+    /// All that was held has gone on.
+    pub fn release(&mut self) {
+        self.held = None;
     }
 }
 
-impl Drop for Held<'_> {
+/// What one message has taken of the budget for messages held until they can be placed. Given back when dropped.
+#[derive(Debug)]
+struct Held {
+    gateway: Arc<Gateway>,
+    bytes: u64,
+}
+
+impl Drop for Held {
     fn drop(&mut self) {
-        self.worker.gateway.inspect_less(self.bytes);
+        self.gateway.inspect_less(self.bytes);
     }
 }
 
@@ -101,14 +108,13 @@ pub async fn read<C: Client>(
     deadline: &mut Deadline,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<(), Failure> {
-    let mut held = Held { worker, bytes: 0 };
     loop {
         message.scan(client.body(), client.body_is_whole());
         if client.body_is_whole() || enough(message) {
             return Ok(());
         }
         let at_hand = client.body().len() as u64;
-        if at_hand >= budget.message || !held.may_hold(at_hand.max(1) * 2, budget.total) {
+        if at_hand >= budget.message || !message.may_hold(worker, at_hand.max(1) * 2, budget.total) {
             return Ok(());
         }
         if expects_continue && !message.continued {

@@ -18,7 +18,7 @@ use super::accept;
 use super::listen::{self, ListenError};
 use super::worker::{Load, Loads, Worker};
 use crate::config::model::Workers;
-use crate::gateway::{Gateway, Snapshot};
+use crate::gateway::{Gateway, ListenerSetup, Snapshot};
 
 /// How often a worker hands over its log lines.
 const TICK: Duration = Duration::from_millis(200);
@@ -38,8 +38,8 @@ pub enum Command {
         stream: StdStream,
         /// Its other end.
         peer: SocketAddr,
-        /// The listener's address, as configured.
-        configured: SocketAddr,
+        /// The listener that accepted it.
+        setup: ListenerSetup,
         /// Counts it in here.
         load: Load,
     },
@@ -198,8 +198,8 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>, other
                 // Dropping the sender ends the accepter.
                 accepting.borrow_mut().remove(&configured);
             }
-            Command::Adopt { stream, peer, configured, load } => match TcpStream::from_std(stream) {
-                Ok(stream) => accept::begin(&worker, stream, peer, configured, load),
+            Command::Adopt { stream, peer, setup, load } => match TcpStream::from_std(stream) {
+                Ok(stream) => accept::begin(&worker, stream, peer, setup, load),
                 Err(error) => tracing::warn!(%error, "a connection is lost on its way from another worker"),
             },
             Command::Stop(within) => {
@@ -212,9 +212,9 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>, other
     for accepter in accepters {
         let _ = accepter.await;
     }
-    while let Ok(Command::Adopt { stream, peer, configured, load }) = commands.try_recv() {
+    while let Ok(Command::Adopt { stream, peer, setup, load }) = commands.try_recv() {
         if let Ok(stream) = TcpStream::from_std(stream) {
-            accept::begin(&worker, stream, peer, configured, load);
+            accept::begin(&worker, stream, peer, setup, load);
         }
     }
     worker.stop.begin();

@@ -92,7 +92,11 @@ impl Only {
 
     pub(super) fn applies(&self, request: &RequestView<'_>) -> bool {
         let authority = request.head.authority();
-        let host = authority.rsplitn(2, |byte| *byte == b':').last().unwrap_or(authority).to_ascii_lowercase();
+        let end = match authority {
+            [b'[', ..] => memchr::memchr(b']', authority).map(|bracket| bracket + 1),
+            _ => memchr::memchr(b':', authority),
+        };
+        let host = authority[..end.unwrap_or(authority.len())].to_ascii_lowercase();
         self.host.as_ref().is_none_or(|like_this| like(like_this.to_ascii_lowercase().as_bytes(), &host))
             && self.path.as_ref().is_none_or(|like_this| like(like_this.as_bytes(), request.head.path()))
             && self

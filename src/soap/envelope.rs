@@ -13,7 +13,7 @@ use super::fault_text::FaultText;
 use super::matcher::Matcher;
 use super::namespaces::{Namespace, Namespaces};
 use super::place::Place;
-use super::tag::{Tag, may_have_id};
+use super::tag::{Attributes, Tag, may_have_id};
 use super::tokens::{Flow, Passed, Sink};
 use super::{Facts, FaultFacts, Limits, NS_SOAP11, NS_SOAP12, Part, State, Stop, Version, Wanted};
 
@@ -68,7 +68,7 @@ pub(super) struct Envelope {
     limits: Limits,
     zone: Zone,
     frames: SmallVec<[Frame; 8]>,
-    names: SmallVec<[u8; 128]>,
+    names: Vec<u8>,
     spaces: Namespaces,
     matcher: Matcher,
     fault: Option<FaultText>,
@@ -89,7 +89,7 @@ impl Envelope {
             limits,
             zone: Zone::Prolog,
             frames: SmallVec::new(),
-            names: SmallVec::new(),
+            names: Vec::with_capacity(128),
             spaces: Namespaces::default(),
             matcher: Matcher::new(&limits),
             fault: None,
@@ -267,7 +267,8 @@ impl Sink for Envelope {
             self.names.extend_from_slice(tag.name);
             return Ok(Flow::Skip);
         }
-        let attributes = tag.attributes(self.limits.attributes)?;
+        let mut attributes = Attributes::new();
+        tag.attributes(self.limits.attributes, &mut attributes)?;
         for attribute in &attributes {
             if let Some(prefix) = attribute.declares() {
                 self.spaces.declare(prefix, &escape::attribute_value(attribute.raw)?)?;
@@ -354,7 +355,8 @@ impl Sink for Envelope {
     fn passed(&mut self, tag: Passed<'_>, place: Place) {
         let (spaces, limit) = (&self.spaces, self.limits.attributes);
         self.matcher.passed(tag, place, |tag| {
-            let attributes = tag.attributes(limit).ok()?;
+            let mut attributes = Attributes::new();
+            tag.attributes(limit, &mut attributes).ok()?;
             Element::new(tag, &attributes, place, spaces).id().ok()?.map(|id| id.into_owned().into())
         });
     }

@@ -16,6 +16,10 @@ use super::values::{Values, When};
 use super::wanted::Wanted;
 use super::{Facts, Limits, Part, PathId, Predicate, Stop};
 
+/// Places in the paths that one element may stand for under a condition. Only nested elements that all match a step with a
+/// child predicate behind `**` make many, and each tag inside costs the square of them; no real message has three.
+const CONDITIONAL_MAX: usize = 32;
+
 /// An element stands for this node of the paths, if a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Config {
@@ -325,11 +329,15 @@ impl Matcher {
         own: Own,
     ) -> Result<(), Stop> {
         let name = wanted.name(element.tag.local);
+        if self.configs[parent.clone()].iter().filter(|config| config.when != 0).count() > CONDITIONAL_MAX {
+            return Err(Stop::Limit("too many predicates are open at once".into()));
+        }
         for at in parent {
             let config = self.configs[at];
             let node = wanted.node(config.node);
-            if node.stays {
-                self.add(wanted, own.configs, config);
+            if node.stays && !self.values.has_failed(config.when) {
+                // What stays is told apart already, and nothing follows without an element: `**/**` is no path.
+                self.configs.push(config);
             }
             if let Some(name) = name {
                 for edge in node.named(name) {
@@ -371,7 +379,7 @@ impl Matcher {
         for (number, predicate) in edge.predicates.iter().enumerate() {
             if let Predicate::Child(..) = predicate {
                 let Some(condition) = self.values.condition(when) else {
-                    return Err(Stop::Limit("too many elements whose predicates are open".into()));
+                    return Err(Stop::Limit("too many predicates are open at once".into()));
                 };
                 self.watchers.push(Watcher { condition, edge: edge_id, predicate: number as u32 });
                 when = condition;

@@ -1,7 +1,27 @@
 //! SOAP messages: what a gateway must know of an envelope, read while it streams.
 //!
 //! [`Reader`] takes the body of an HTTP message in pieces of any size and yields [`Facts`]: the values that stand at the
-//! wanted [`Path`]s, the operation, the fault. It never holds the message. No I/O, no clock.
+//! wanted [`Path`]s, the operation, the fault. It never holds the message. No I/O, no clock. However a message is cut, the
+//! facts are the same.
+//!
+//! On its way a byte passes, each step only where the message needs it:
+//!
+//! | step | file | does |
+//! |---|---|---|
+//! | 1 | `inflate` | gzip and deflate |
+//! | 2 | `multipart`, `transfer` | the root part of MTOM and SwA |
+//! | 3 | `charset` | UTF-8 from whatever it is |
+//! | 4 | `tokens`, `tag`, `escape` | tags, text, references; passes over what nobody asks for |
+//! | 5 | `envelope`, `element`, `namespaces` | Header, Body, the first child, when to stop |
+//! | 6 | `matcher`, `wanted` | which paths an element stands on |
+//! | 7 | `capture`, `values`, `multiref`, `fault_text` | texts, predicates, references, what a Fault says |
+//!
+//! # What is tolerated
+//!
+//! A gateway is no validator: what cannot put a value in the wrong place is let through, and the node judges it. Unbound
+//! prefixes match nothing. Not looked at are the attributes and the inside of elements that no path can match, `]]>` in
+//! text, what comments and instructions hold, and everything behind the last thing wanted. A document type is never
+//! tolerated.
 
 mod capture;
 mod charset;
@@ -12,6 +32,8 @@ mod facts;
 mod fault;
 mod fault_text;
 mod inflate;
+#[cfg(test)]
+mod limit_tests;
 mod matcher;
 mod media;
 #[cfg(test)]

@@ -38,7 +38,7 @@ struct Binding {
 /// The stack of declarations in scope.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {
-    text: SmallVec<[u8; 384]>,
+    text: Vec<u8>,
     bindings: SmallVec<[Binding; 8]>,
 }
 
@@ -66,6 +66,9 @@ impl Namespaces {
         }
         if uri.len() > URI_BYTES_MAX {
             return Err(Stop::Limit(format!("a namespace name is longer than {URI_BYTES_MAX} bytes")));
+        }
+        if self.text.capacity() == 0 {
+            self.text.reserve(512);
         }
         let start = self.text.len() as u32;
         self.text.extend_from_slice(prefix);

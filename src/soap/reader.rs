@@ -27,7 +27,7 @@ pub struct Content<'a> {
 pub struct Limits {
     /// Bytes read per message, before and after decoding.
     pub bytes: u64,
-    /// Nesting of elements.
+    /// Nesting of elements that are read; inside one that no path can match, nesting is only counted.
     pub depth: u32,
     /// Attributes of one element, namespace declarations included.
     pub attributes: u32,

@@ -66,13 +66,27 @@ fn malformed(what: &str) -> Stop {
     Stop::Malformed(what.into())
 }
 
+/// What a byte is to a name: 0 part of it, 1 its end, 2 a colon.
+const IN_NAME: [u8; 256] = {
+    let mut table = [0; 256];
+    let ends = b" \t\n\r=/<>\"'&";
+    let mut at = 0;
+    while at < ends.len() {
+        table[ends[at] as usize] = 1;
+        at += 1;
+    }
+    table[b':' as usize] = 2;
+    table
+};
+
 /// A name up to the first byte that cannot be in one, and where its first colon stands.
 fn name(text: &[u8]) -> (usize, Option<usize>) {
     let mut colon = None;
     for (at, &byte) in text.iter().enumerate() {
-        match byte {
-            b' ' | b'\t' | b'\n' | b'\r' | b'=' | b'/' | b'<' | b'"' | b'\'' | b'&' | b'>' => return (at, colon),
-            b':' if colon.is_none() => colon = Some(at),
+        match IN_NAME[usize::from(byte)] {
+            0 => {}
+            1 => return (at, colon),
+            _ if colon.is_none() => colon = Some(at),
             _ => {}
         }
     }
@@ -105,12 +119,12 @@ impl<'a> Tag<'a> {
         Ok(Tag { name: whole, prefix, local, is_empty, content, end })
     }
 
-    /// Reads the attributes, namespace declarations included, in the order in which they are written.
+    /// Reads the attributes, namespace declarations included, in the order in which they are written, into `list`: it is
+    /// large, and results are moved.
     ///
     /// # Errors
     /// [`Stop::Malformed`], [`Stop::Limit`] if there are more than `limit`.
-    pub fn attributes(&self, limit: u32) -> Result<Attributes<'a>, Stop> {
-        let mut list = Attributes::new();
+    pub fn attributes(&self, limit: u32, list: &mut Attributes<'a>) -> Result<(), Stop> {
         let mut at = self.name.len();
         loop {
             let start = at;
@@ -130,7 +144,7 @@ impl<'a> Tag<'a> {
             at = attribute.at as usize + attribute.raw.len() + 1;
             list.push(attribute);
         }
-        if is_twice(&list) { Err(malformed("an element has the same attribute twice")) } else { Ok(list) }
+        if is_twice(list) { Err(malformed("an element has the same attribute twice")) } else { Ok(()) }
     }
 
     fn attribute(&self, start: usize) -> Result<Attribute<'a>, Stop> {
@@ -204,7 +218,9 @@ mod tests {
         let tag = Tag::parse(content.as_bytes())?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut all = vec![(text(tag.prefix), text(tag.local))];
-        all.extend(tag.attributes(20)?.iter().map(|a| (text(a.name), text(a.raw))));
+        let mut attributes = Attributes::new();
+        tag.attributes(20, &mut attributes)?;
+        all.extend(attributes.iter().map(|a| (text(a.name), text(a.raw))));
         Ok(all)
     }
 

@@ -1,10 +1,10 @@
 //! XML in pieces of any size: tags, text and the end of both, resumable at every byte.
 //!
-//! Stands on quick-xml's low-level parsers, which keep their state between pieces; its `Reader` cannot resume (text at the
-//! end of a piece counts as complete). CDATA sections and the refusal of everything else behind `<!` are ours. Nothing is
-//! buffered but a tag or a reference that a piece cuts in two.
+//! Comments and instructions stand on quick-xml's low-level parsers, which keep their state between pieces; its `Reader`
+//! cannot resume (text at the end of a piece counts as complete). Tags, CDATA sections and the refusal of everything else
+//! behind `<!` are ours. Nothing is buffered but a tag or a reference that a piece cuts in two.
 
-use quick_xml::parser::{CommentParser, ElementParser, Parser, PiParser};
+use quick_xml::parser::{CommentParser, Parser, PiParser};
 
 use super::escape::{self, REFERENCE_BYTES_MAX};
 use super::place::{Map, Place};
@@ -60,7 +60,8 @@ enum Lex {
     Reference,
     /// Behind `<`.
     Open,
-    Tag(ElementParser),
+    /// In a tag, and in which quotes.
+    Tag(Option<u8>),
     /// Behind `<!`.
     Bang,
     Comment(CommentParser),
@@ -101,7 +102,7 @@ impl Tokenizer {
         while at < piece.len() {
             at = match self.lex {
                 Lex::Text => self.text(piece, at, map, sink)?,
-                Lex::Tag(parser) => self.tag(parser, piece, at, sink)?,
+                Lex::Tag(quote) => self.tag(quote, piece, at, sink)?,
                 Lex::Open => {
                     self.place = map.place(piece, at);
                     match piece[at] {
@@ -113,7 +114,7 @@ impl Tokenizer {
                             self.lex = Lex::Pi(PiParser::default());
                             at + 1
                         }
-                        _ => self.tag(ElementParser::Outside, piece, at, sink)?,
+                        _ => self.tag(None, piece, at, sink)?,
                     }
                 }
                 Lex::Reference => self.reference(piece, at, sink)?,
@@ -148,13 +149,10 @@ impl Tokenizer {
         let collects = sink.collects();
         let at = if self.skipped > 0 && !collects { self.skim(piece, at, sink.watches()) } else { at };
         let rest = &piece[at..];
-        match rest.first() {
-            Some(b'<') => {
-                self.lex = Lex::Open;
-                return Ok(at + 1);
-            }
-            Some(_) => {}
-            None => return Ok(at),
+        match rest {
+            [] => return Ok(at),
+            [b'<', ..] => return self.open(piece, at + 1, map, sink),
+            _ => {}
         }
         let found = if collects || self.skipped == 0 { search::two(b'<', b'&', rest) } else { search::one(b'<', rest) };
         let length = found.unwrap_or(rest.len());
@@ -165,12 +163,28 @@ impl Tokenizer {
             return Ok(piece.len());
         }
         if rest[length] == b'<' {
-            self.lex = Lex::Open;
-        } else {
-            self.lex = Lex::Reference;
-            self.place = map.place(piece, at + length);
+            return self.open(piece, at + length + 1, map, sink);
         }
+        self.lex = Lex::Reference;
+        self.place = map.place(piece, at + length);
         Ok(at + length + 1)
+    }
+
+    /// Behind `<`. A tag that is whole, as nearly all are, is told at once.
+    fn open<S: Sink>(&mut self, piece: &[u8], at: usize, map: &mut Map, sink: &mut S) -> Result<usize, Stop> {
+        let rest = &piece[at..];
+        if let Some(first) = rest.first()
+            && !matches!(first, b'!' | b'?')
+            && let Some((end, _)) = find_end(&mut None, rest)
+            && end <= TAG_BYTES_MAX
+        {
+            self.lex = Lex::Text;
+            self.place = map.place(piece, at);
+            self.tell(&rest[..end], sink)?;
+            return Ok(at + end + 1);
+        }
+        self.lex = Lex::Open;
+        Ok(at)
     }
 
     /// Passes over text and whole tags inside an element that is passed over; returns where something else begins.
@@ -179,9 +193,11 @@ impl Tokenizer {
             let Some(open) = search::one(b'<', &piece[at..]) else { return piece.len() };
             at += open;
             let rest = &piece[at + 1..];
-            let Some((end, has_quotes)) = find_end(&mut ElementParser::Outside, rest) else { return at };
+            if matches!(rest.first(), None | Some(b'!' | b'?' | b'>')) {
+                return at;
+            }
+            let Some((end, has_quotes)) = find_end(&mut None, rest) else { return at };
             match rest[0] {
-                b'!' | b'?' | b'>' => return at,
                 b'/' if self.skipped == 1 => return at,
                 b'/' => self.skipped -= 1,
                 _ if watches && has_quotes && may_have_id(&rest[..end]) => return at,
@@ -209,16 +225,10 @@ impl Tokenizer {
         Ok(at + end + 1)
     }
 
-    fn tag<S: Sink>(
-        &mut self,
-        mut parser: ElementParser,
-        piece: &[u8],
-        at: usize,
-        sink: &mut S,
-    ) -> Result<usize, Stop> {
+    fn tag<S: Sink>(&mut self, mut quote: Option<u8>, piece: &[u8], at: usize, sink: &mut S) -> Result<usize, Stop> {
         let rest = &piece[at..];
-        let Some((end, _)) = find_end(&mut parser, rest) else {
-            self.lex = Lex::Tag(parser);
+        let Some((end, _)) = find_end(&mut quote, rest) else {
+            self.lex = Lex::Tag(quote);
             self.hold(rest)?;
             return Ok(piece.len());
         };
@@ -362,19 +372,24 @@ impl Tokenizer {
     }
 }
 
-/// Where the tag ends, and whether it has quotes. Most have none, and then the first `>` is the end.
-fn find_end(parser: &mut ElementParser, rest: &[u8]) -> Option<(usize, bool)> {
-    let start = match parser {
-        ElementParser::Outside => {
-            let found = search::three(b'>', b'"', b'\'', rest)?;
-            if rest[found] == b'>' {
-                return Some((found, false));
-            }
-            found
+/// Where the tag ends, and whether it has quotes. `quote` is the quote that is open, if any, and goes on to the next piece.
+///
+/// Does what `quick_xml::parser::ElementParser` does, and jumps from quote to quote instead of looking at every one.
+fn find_end(quote: &mut Option<u8>, rest: &[u8]) -> Option<(usize, bool)> {
+    let mut at = 0;
+    let mut has_quotes = quote.is_some();
+    loop {
+        if let Some(open) = *quote {
+            at += search::one(open, &rest[at..])? + 1;
+            *quote = None;
         }
-        ElementParser::SingleQ | ElementParser::DoubleQ => 0,
-    };
-    parser.feed(&rest[start..]).map(|end| (start + end, true))
+        at += search::three(b'>', b'"', b'\'', &rest[at..])?;
+        if rest[at] == b'>' {
+            return Some((at, has_quotes));
+        }
+        (*quote, has_quotes) = (Some(rest[at]), true);
+        at += 1;
+    }
 }
 
 /// The name in an end tag, without its slash and the white space behind it.

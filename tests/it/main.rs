@@ -6,6 +6,7 @@ mod architecture;
 mod encryption;
 mod failures;
 mod framing;
+mod http2;
 mod learning;
 mod messages;
 mod program;

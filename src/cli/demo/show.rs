@@ -129,7 +129,7 @@ pub fn invite(stage: &Stage, paint: Paint, out: &mut dyn Write) -> io::Result<()
         format!("curl {url}{AXIS2}?wsdl"),
         "# begin a conversation and keep its id".to_owned(),
         format!("id=$(curl -s {soap} --data-binary @wsdl-samples/counter-soap11-wsa2005-first.xml {url}{AXIS2} \\"),
-        "  | sed -n 's/.*ServiceGroupId[^>]*>\\([^<]*\\)<.*/\\1/p')".to_owned(),
+        "  | sed -n 's/.*ServiceGroupId[^>]*>\\([^<][^<]*\\)<.*/\\1/p')".to_owned(),
         "# go on in it, as often as you like".to_owned(),
         "sed \"s/SERVICE_GROUP_ID/$id/\" wsdl-samples/counter-soap11-wsa2005-next.xml \\".to_owned(),
         format!("  | curl -s {soap} --data-binary @- {url}{AXIS2}"),

@@ -1,14 +1,13 @@
 //! The fields that a proxy writes.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
 use super::client::{address, claimed, entries, parameter, split_unquoted};
 use super::{HostPolicy, Onward, Policy, Scheme};
-use crate::head::{Fields, Name, Request, Version};
+use crate::head::{Fields, Name, Request, Version, digits};
 
 /// Entries of `X-Forwarded-For` that are translated, the last ones. More proxies in a row than anybody has.
 const HOPS_MAX: usize = 32;
@@ -20,7 +19,7 @@ pub(super) struct Text(SmallVec<[u8; 256]>);
 impl Text {
     pub(super) fn decimal(number: u64) -> Self {
         let mut text = Self::default();
-        text.put(format_args!("{number}"));
+        digits::decimal(number, &mut text.0);
         text
     }
 
@@ -30,11 +29,6 @@ impl Text {
 
     fn add(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
-    }
-
-    fn put(&mut self, arguments: fmt::Arguments<'_>) {
-        // Writing into memory does not fail.
-        let _ = self.write_fmt(arguments);
     }
 
     /// A comma, if anything stands before it.
@@ -67,8 +61,15 @@ impl Text {
     fn add_for(&mut self, address: Option<IpAddr>) {
         self.next_entry();
         match address {
-            Some(IpAddr::V4(address)) => self.put(format_args!("for={address}")),
-            Some(IpAddr::V6(address)) => self.put(format_args!("for=\"[{address}]\"")),
+            Some(address @ IpAddr::V4(_)) => {
+                self.add(b"for=");
+                digits::address(address, &mut self.0);
+            }
+            Some(address) => {
+                self.add(b"for=\"[");
+                digits::address(address, &mut self.0);
+                self.add(b"]\"");
+            }
             None => self.add(b"for=unknown"),
         }
     }
@@ -80,13 +81,6 @@ impl Text {
         }
         self.add(b";proto=");
         self.add(proto);
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
     }
 }
 
@@ -112,11 +106,11 @@ pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>) {
     } else {
         for claim in claimed(fields).into_iter().flatten() {
             addresses.next_entry();
-            addresses.put(format_args!("{claim}"));
+            digits::address(claim, &mut addresses.0);
         }
     }
     addresses.next_entry();
-    addresses.put(format_args!("{peer}"));
+    digits::address(peer, &mut addresses.0);
 
     let mut forwarded = Text::default();
     if has_forwarded {

@@ -79,11 +79,6 @@ impl Wire {
         self.decoder.is_done()
     }
 
-    /// Whether the body is whole and used up.
-    pub fn body_is_used_up(&self) -> bool {
-        self.decoded == 0 && self.decoder.is_done()
-    }
-
     /// Trailer fields, once the body is whole.
     pub fn trailers(&self) -> Option<&Fields> {
         self.decoder.trailers()
