@@ -1,9 +1,10 @@
 """ASP.NET ASMX on Mono under lighttpd: session by cookie and in the URL."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
-from harness.install import run
+from harness.install import run, said
 from harness.model import Case, Nodes, Stack, killed
 
 HERE = Path(__file__).parent
@@ -38,9 +39,10 @@ def case(name, nodes, expect, *options, **more):
 
 # The client ends its session with a call of its own.
 cookie = case("session cookie, SOAP 1.1", "cookie", r"bal( pin){4}")
-STACKS = [Stack("asmx", "ASP.NET ASMX", "Mono 6.8", HERE, install, {"cookie": nodes(False), "cookieless": nodes(True)}, [
+STACKS = [Stack("asmx", "ASP.NET ASMX on Mono", partial(said, r"version (\d[\d.]*)", "mono", "--version"), HERE, install, {"cookie": nodes(False), "cookieless": nodes(True)}, [
     cookie,
     case("session cookie, SOAP 1.2", "cookie", r"bal( pin){4}", "12"),
+    case("session cookie, a connection for each client", "cookie", r"bal( pin){4}", settings={"CONNECTION": "per_client"}),
     killed(cookie, "bal pin lost"),
     # The first call is answered with 302; the client repeats it where Location says.
     case("session in the URL", "cookieless", r"bal( pin)+", "url"),

@@ -41,6 +41,7 @@ STACKS = [Stack("axis1", "Apache Axis", "1.4", HERE, install, NODES, [
     case("sessionID header without multirefs", "nomultiref"),
     # SimpleAxisServer cannot read the chunked bodies of this client; the gateway gives them a length.
     case("sessionID header, HTTP/1.1 client with chunked bodies", "commons", config="chunked.yaml"),
+    case("sessionID header, a connection for each client", settings={"CONNECTION": "per_client"}),
     killed(header, "bal pin lost", fast=False),
     case("sessionID header in Tomcat", nodes="Tomcat"),
     case("cookie in Tomcat", "cookie", nodes="Tomcat", service="CookieCounter", config="cookie.yaml"),

@@ -62,5 +62,6 @@ STACKS = [Stack("cxf", "Apache CXF", VERSION, HERE, install, NODES, [
     case("WS-SecureConversation, encrypted", "sc-encrypt", r"bal( (pin|weak)){4,6}"),
     case("HTTP session, a connection for each client", "session", r"bal( pin){3}", settings={"CONNECTION": "per_client"}),
     killed(session, "bal pin lost", fast=False),
+    killed(rm11, "new pin pin lost", fast=False),
     killed(secure, "bal (pin|weak) (pin|weak) lost", fast=False),
 ])]

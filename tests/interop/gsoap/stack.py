@@ -1,9 +1,10 @@
 """gSOAP: WS-ReliableMessaging in SOAP 1.1 and 1.2, and RFC 2109 cookies. Its node serves one connection at a time."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
-from harness.install import run
+from harness.install import run, said
 from harness.model import Case, Nodes, Stack, killed
 
 HERE = Path(__file__).parent
@@ -33,9 +34,10 @@ def rm(name, soap, **more):
 cookie = Case("RFC 2109 cookie", "cookie", lambda home, url: [home / "cookie/ck", "cli", url + "/", 4], r"bal( pin){3}", config="cookie.yaml")
 rm11 = rm("WS-ReliableMessaging 1.1, SOAP 1.1", 11, fast=True)
 
-STACKS = [Stack("gsoap", "gSOAP", "2.8", HERE, install, NODES, [
+STACKS = [Stack("gsoap", "gSOAP", partial(said, r"(\d[\d.]*)", "dpkg-query", "-W", "-f", "${Version}", "libgsoap-dev"), HERE, install, NODES, [
     rm11,
     rm("WS-ReliableMessaging 1.1, SOAP 1.2", 12),
+    rm("WS-ReliableMessaging 1.1, a connection for each client", 11, settings={"CONNECTION": "per_client"}),
     killed(rm11, "new pin pin lost", fast=False),
     cookie,
     killed(cookie, "bal pin lost"),

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -69,6 +70,13 @@ class Installer:
 
     def npm(self, folder):
         run("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder)
+
+
+def said(expression, *command):
+    """What `expression` finds in the output of a command: how a program tells its version."""
+    output = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    found = re.search(expression, output.stdout + output.stderr)
+    return found.group(1) if found else "of unknown version"
 
 
 def files(path):

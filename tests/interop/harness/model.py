@@ -1,8 +1,8 @@
 """What a stack's folder says of itself: how it is installed, its nodes, its client, and its cases."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Union
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Case:
 class Stack:
     name: str                                   # as given on the command line
     title: str
-    version: str
+    # Where a distribution decides: a function that asks what is installed.
+    version: Union[str, Callable[[], str]]
     folder: Path
     install: Callable[["Installer"], Path]      # noqa: F821 - see install.py
     nodes: dict
@@ -52,5 +53,4 @@ def killed(like, calls, text="session is lost", **changes):
 
     `calls`: an expression over the decisions up to there, the refused one included, with one blank between two.
     """
-    from dataclasses import replace
     return replace(like, name=f"{like.name}, node killed", expect=calls, killed=text, control=False, **changes)

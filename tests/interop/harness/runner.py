@@ -63,9 +63,11 @@ class Runner:
         folder.mkdir(parents=True)
         try:
             home = stack.install(self.installer)
+            version = stack.version() if callable(stack.version) else stack.version
         except NotInstalled as error:
+            version = "" if callable(stack.version) else stack.version
             for case in cases:
-                self.tell(stack, case, 0, f"not installed: {error}")
+                self.tell(stack, version, case, 0, f"not installed: {error}")
             return
         pairs = {}
         try:
@@ -83,15 +85,15 @@ class Runner:
                     outcome = self.case(stack, case, home, pairs[case.nodes], folder)
                 except (Failed, Late) as error:
                     problem = str(error)
-                self.tell(stack, case, time.monotonic() - begun, problem, outcome)
+                self.tell(stack, version, case, time.monotonic() - begun, problem, outcome)
         finally:
             for one in pairs.values():
                 one.stop()
 
-    def tell(self, stack, case, seconds, problem, outcome=""):
+    def tell(self, stack, version, case, seconds, problem, outcome=""):
         word = "FAIL" if problem else "pass"
-        print(f"{word}  {stack.title} {stack.version}: {case.name} ({problem or outcome}; {seconds:.1f} s)", flush=True)
-        self.table.append((stack, case, problem))
+        print(f"{word}  {stack.title} {version}: {case.name} ({problem or outcome}; {seconds:.1f} s)", flush=True)
+        self.table.append((stack.title, version, case, problem))
 
     def case(self, stack, case, home, pair, folder):
         config = (stack.folder / case.config).read_text()

@@ -33,7 +33,7 @@ EXPECT = r"bal( pin){4}"
 by_zeep = Case("header of its own, by zeep", "node-soap", zeep, EXPECT, fast=True)
 by_node = Case("header of its own, by node-soap", "node-soap", node_soap, EXPECT, fast=True)
 
-STACKS = [Stack("header", "zeep 4.3.3, node-soap", "1.13.0", HERE, install, NODES, [
+STACKS = [Stack("header", "node-soap, zeep", "1.13.0, 4.3.3", HERE, install, NODES, [
     by_zeep, by_node,
     Case("header of its own, by zeep, a connection for each client", "node-soap", zeep, EXPECT, settings={"CONNECTION": "per_client"}),
     killed(by_zeep, "bal pin lost"),

@@ -27,12 +27,15 @@ def case(name, mode, expect, **more):
 
 # The factory's answer brings the reference; the calls carry its objectId.
 stateful = case("@Stateful by endpoint reference", "stateful", r"bal( pin){4}", fast=True)
+rm11 = case("WS-ReliableMessaging 1.1, Fast Infoset on offer", "rm11", r"new( pin){5,9}", fast=True)
 
 STACKS = [Stack("metro", "Eclipse Metro", "4.0.4", HERE, install, NODES, [
     stateful,
     case("@Stateful at the address of its endpoint reference", "stateful-follow", r"bal( pin){4}"),
-    case("WS-ReliableMessaging 1.1, Fast Infoset on offer", "rm11", r"new( pin){5,9}", fast=True),
+    rm11,
     case("WS-ReliableMessaging 1.0, Fast Infoset on offer", "rm10", r"new( pin){5,9}"),
     case("HTTP session", "session", r"bal( pin){3}"),
+    case("@Stateful by endpoint reference, a connection for each client", "stateful", r"bal( pin){4}", settings={"CONNECTION": "per_client"}),
+    killed(rm11, "new pin pin lost", fast=False),
     killed(stateful, "bal pin pin lost", fast=False),
 ])]

@@ -1,7 +1,9 @@
 """PHP: SoapServer with SOAP_PERSISTENCE_SESSION, SoapClient."""
 
+from functools import partial
 from pathlib import Path
 
+from harness.install import said
 from harness.model import Case, Nodes, Stack, killed
 
 HERE = Path(__file__).parent
@@ -24,7 +26,7 @@ def case(name, soap="11", **more):
 
 session = case("session cookie, SOAP 1.1", fast=True)
 
-STACKS = [Stack("php", "PHP SoapServer, SoapClient", "8.2", HERE, install, {"php -S": Nodes(node)}, [
+STACKS = [Stack("php", "PHP SoapServer, SoapClient", partial(said, r"^PHP (\d[\d.]*)", "php", "-v"), HERE, install, {"php -S": Nodes(node)}, [
     session,
     case("session cookie, SOAP 1.2", "12"),
     case("session cookie, a connection for each client", settings={"CONNECTION": "per_client"}),
