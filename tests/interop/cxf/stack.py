@@ -1,4 +1,4 @@
-"""Apache CXF on Jetty: HTTP session, WS-ReliableMessaging, WS-SecureConversation; clients CXF, zeep and node-soap."""
+"""Apache CXF on Jetty: HTTP session, WS-ReliableMessaging, WS-SecureConversation; clients CXF, zeep, suds and node-soap."""
 
 import shutil
 from pathlib import Path
@@ -42,6 +42,10 @@ def by_zeep(home, url):
     return [home / "zeep/bin/python", clients.FOLDER / "session_zeep.py", url]
 
 
+def by_suds(home, url):
+    return [home / "zeep/bin/python", clients.FOLDER / "session_suds.py", url]
+
+
 def by_node_soap(home, url):
     return ["node", home / "node-soap/session_soap.mjs", url]
 
@@ -58,6 +62,7 @@ STACKS = [Stack("cxf", "Apache CXF", VERSION, HERE, install, NODES, [
     case("WS-ReliableMessaging 1.1, answers to the client's own listener", "rm11", r"new( (pin|weak)){4,8}", callback=True),
     # From nothing but the WSDL that the gateway hands out.
     Case("HTTP session, by zeep from the WSDL", "Jetty", by_zeep, r"bal( pin){4}"),
+    Case("HTTP session, by suds from the WSDL", "Jetty", by_suds, r"bal( pin){4}"),
     Case("HTTP session, by node-soap from the WSDL", "Jetty", by_node_soap, r"bal( pin){4}"),
     case("WS-SecureConversation, encrypted", "sc-encrypt", r"bal( (pin|weak)){4,6}"),
     case("HTTP session, a connection for each client", "session", r"bal( pin){3}", settings={"CONNECTION": "per_client"}),

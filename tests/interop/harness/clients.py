@@ -1,4 +1,4 @@
-"""Clients that several stacks use, installed once: zeep (PyPI) and node-soap (npm)."""
+"""Clients that several stacks use, installed once: zeep and suds (PyPI) and node-soap (npm)."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ INPUTS = [FOLDER]
 
 
 def zeep(installer):
-    """A virtual environment with zeep."""
+    """A virtual environment with zeep and suds."""
     requirements = FOLDER / "requirements.txt"
     return installer.folder("zeep", [requirements], lambda home: installer.pip(home, requirements))
 
