@@ -77,10 +77,13 @@ impl Name {
             17 => &[("transfer-encoding", Name::TransferEncoding), ("x-forwarded-proto", Name::XForwardedProto)],
             _ => &[],
         };
-        // Then by the first letter, which parts most of those that are left.
-        let first = name.first().map(u8::to_ascii_lowercase);
+        // Then by the first and the last letter, which part nearly all that are left. In a token, bit 5 is all that
+        // tells capitals from small letters.
+        let [first, .., last] = name else { return Name::Other };
+        let ends = (first | 0x20, last | 0x20);
         for (text, known) in candidates {
-            if first.as_ref() == text.as_bytes().first() && name.eq_ignore_ascii_case(text.as_bytes()) {
+            let text = text.as_bytes();
+            if ends == (text[0], text[text.len() - 1]) && name.eq_ignore_ascii_case(text) {
                 return *known;
             }
         }
@@ -161,7 +164,11 @@ impl Fields {
 
     /// Adds a field behind all others.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let known = Name::of(name);
+        self.push_known(Name::of(name), name, value);
+    }
+
+    /// The same for a name whose [`Name`] the caller knows.
+    pub(crate) fn push_known(&mut self, known: Name, name: &[u8], value: &[u8]) {
         // Laid out as it goes out, see `write`.
         self.raw.reserve(name.len() + value.len() + 4);
         let name = self.keep(name);

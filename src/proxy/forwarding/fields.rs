@@ -90,7 +90,7 @@ impl Text {
 /// reads: frameworks prefer `Forwarded`, and one that knew only of our peer would hide the client.
 pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>) {
     if !onward.trusted {
-        remove_claims(head.fields_mut());
+        return tell_of_stranger(head, onward);
     }
     let fields = head.fields();
     let peer = onward.peer.ip().to_canonical();
@@ -144,6 +144,28 @@ pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>) {
     }
     set_if_absent(fields, Name::XForwardedPort, b"X-Forwarded-Port", port.bytes());
     fields.set(b"Forwarded", forwarded.bytes());
+}
+
+/// The same for a peer that is not trusted, which is nearly everybody: nothing it claims is looked at.
+fn tell_of_stranger(head: &mut Request, onward: &Onward<'_>) {
+    remove_claims(head.fields_mut());
+    let peer = onward.peer.ip().to_canonical();
+    let (mut address, mut host, mut port, mut forwarded) =
+        (Text::default(), Text::default(), Text::default(), Text::default());
+    digits::address(peer, &mut address.0);
+    let origin = Origin::of(head, onward);
+    host.add(&origin.host);
+    port.add(origin.port());
+    forwarded.add_for(Some(peer));
+    forwarded.add_origin(&origin.host, origin.scheme.as_str().as_bytes());
+    let fields = head.fields_mut();
+    fields.push_known(Name::XForwardedFor, b"X-Forwarded-For", address.bytes());
+    fields.push_known(Name::XForwardedProto, b"X-Forwarded-Proto", onward.scheme.as_str().as_bytes());
+    if !host.0.is_empty() {
+        fields.push_known(Name::XForwardedHost, b"X-Forwarded-Host", host.bytes());
+    }
+    fields.push_known(Name::XForwardedPort, b"X-Forwarded-Port", port.bytes());
+    fields.push_known(Name::Forwarded, b"Forwarded", forwarded.bytes());
 }
 
 fn set_if_absent(fields: &mut Fields, known: Name, name: &[u8], value: &[u8]) {
