@@ -181,6 +181,15 @@ async fn serve<C: Client>(
     told.bytes_in = passed.bytes_in;
     told.bytes_out = passed.bytes_out;
     told.node_us = passed.answered_at.map(|at| (at - forwarded_at).as_micros() as u64);
+    match (&ended, told.node) {
+        (Ended::Answered, Some(node)) => {
+            if let Some(node) = upstream.nodes.get(node) {
+                node.live.went_well();
+            }
+        }
+        (Ended::Node(_), Some(node)) => node_failed(worker, upstream, node),
+        (Ended::Client(_), _) | (_, None) => {}
+    }
 
     // Finish.
     let is_answered = matches!(ended, Ended::Answered);
@@ -331,6 +340,9 @@ async fn reach(
                 attempts_here += 1;
                 let name = upstream.nodes.get(visit.node()).map(|node| node.name.clone()).unwrap_or_default();
                 tracing::warn!(node = %name, upstream = upstream.config.name, %error, "cannot connect to node");
+                if error.is_nodes() {
+                    node_failed(worker, upstream, visit.node());
+                }
                 let exists = matches!(visit.code(), Code::Pinned | Code::Lingering | Code::Moved | Code::Secondary);
                 if exists && matches!(error, ConnectError::Limit) {
                     return Err(Refusal::Busy { node: visit.node() }.into());
@@ -354,6 +366,15 @@ async fn reach(
                 }
             }
         }
+    }
+}
+
+/// Takes note that a node failed, and tells if that keeps new conversations away from it.
+fn node_failed(worker: &Worker, upstream: &Upstream, node: NodeId) {
+    let Some(node) = upstream.nodes.get(node) else { return };
+    let observe = &upstream.config.health.observe;
+    if let Some(time) = node.live.failed(worker.gateway.now().0, observe.connect_failures, observe.eject) {
+        tracing::warn!(node = %node.name, upstream = upstream.config.name, ?time, "node is ejected: it failed in a row");
     }
 }
 
