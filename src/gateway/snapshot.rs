@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// The listeners, in file order.
     pub listeners: Vec<ListenerSetup>,
+    /// TLS of the admin listener; `None` = clear text.
+    pub admin_tls: Option<Arc<ServerConfig>>,
     /// Limits of reading messages.
     pub inspect: soap::Limits,
 }
@@ -105,6 +107,9 @@ impl Snapshot {
             };
             listeners.push(ListenerSetup { config: Arc::new(listener.clone()), tls });
         }
+        let admin_tls = config.admin.tls.as_ref().and_then(|tls| {
+            tls::server(tls).map_err(|error| problems.push((tls.at, format!("admin.tls: {error}")))).ok()
+        });
         if !problems.is_empty() {
             return Err(SnapshotError(problems));
         }
@@ -129,7 +134,7 @@ impl Snapshot {
             attributes: config.inspect.attributes,
             value_bytes: config.inspect.value_bytes,
         };
-        Ok(Self { routes: Routes::new(routes), upstreams, listeners, inspect, config })
+        Ok(Self { routes: Routes::new(routes), upstreams, listeners, admin_tls, inspect, config })
     }
 }
 
