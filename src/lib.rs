@@ -14,8 +14,10 @@
 //! | 4 | [`gateway`] | the running gateway: snapshot, routes, reload |
 //! | 5 | [`proxy`] | the data path |
 //! | 5 | [`health`] | active checks of nodes |
+//! | 5 | [`admin`] | readiness, metrics, the JSON API |
 //! | 6 | [`cli`] | the command line |
 
+pub mod admin;
 pub mod affinity;
 pub mod cli;
 pub mod config;
