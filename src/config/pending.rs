@@ -31,8 +31,6 @@ const PENDING: &[Pending] = &[
     row("upstreams.*.sticky.concurrency", "", "any number of requests runs at once"),
     row("upstreams.*.sticky.cookie", "", "no cookie is set or read"),
     row("upstreams.*.rewrite", "", "addresses in answers stay as they are"),
-    row("upstreams.*.health.check", "", "no node is probed"),
-    row("upstreams.*.health.observe", "", "no node is ejected"),
     row(
         "upstreams.*.limits.queue",
         "",
@@ -41,10 +39,8 @@ const PENDING: &[Pending] = &[
     row("upstreams.*.limits.queue_timeout", "", "no request waits"),
     row("affinity.store", "", "pins are kept in memory only"),
     row("affinity.on_store_down", "", "there is no store that could be down"),
-    row("admin", "", "there is no admin API"),
     row("reload.watch", "true", "the file is taken over on SIGHUP only"),
     row("reload.max_conversations_lost", "", "every reload that is valid is taken over"),
-    row("shutdown.delay", "", "stopping begins at once"),
 ];
 
 /// One warning for each row that the file meets, at its first place.
