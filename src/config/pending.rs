@@ -20,7 +20,6 @@ const fn row(key: &'static str, value: &'static str, instead: &'static str) -> P
 
 /// The table.
 const PENDING: &[Pending] = &[
-    row("listeners.health_path", "", "the path is routed like any other"),
     row("upstreams.*.sticky.keys.learn_outbound", "", "requests that nodes send out are not read"),
     row("upstreams.*.sticky.lost.not_executed", "", "the fault is passed on, and no other node is tried"),
     row("upstreams.*.sticky.rewrite_url", "", "addresses in answers stay as they are"),

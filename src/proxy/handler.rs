@@ -51,6 +51,12 @@ pub async fn handle<C: Client>(
 ) {
     let snapshot = worker.gateway.snapshot();
     let mut told = Told::new(worker, connection, request);
+    if connection.listener.config.health_path.as_ref().is_some_and(|path| path.as_bytes() == request.path()) {
+        // Load balancers ask every few seconds: neither logged nor counted.
+        let body = reply::health(!worker.gateway.is_stopping(), &mut scratch.client_head);
+        say(body, request, scratch, client, &mut told).await;
+        return;
+    }
     let result = serve(worker, connection, &snapshot, request, framing, scratch, client, &mut told).await;
     if let Err(failure) = result {
         answer(&snapshot, request, &failure, scratch, client, &mut told).await;
@@ -242,6 +248,11 @@ async fn answer<C: Client>(
     }
     let soap = told.soap.or_else(|| reply::soap_version(request, None));
     let body = reply::write(failure, soap, snapshot.config.faults.status, told.request_id(), &mut scratch.client_head);
+    say(body, request, scratch, client, told).await;
+}
+
+/// Sends an answer of our own, whose head stands ready.
+async fn say<C: Client>(body: Vec<u8>, request: &Request, scratch: &mut Scratch, client: &mut C, told: &mut Told) {
     told.status = scratch.client_head.status;
     let framing = Framing::Length(body.len() as u64);
     let is_head = request.method() == b"HEAD";

@@ -193,3 +193,17 @@ fn faults_of_callers_never_eject_a_node() {
         castile.gateway.registry.machines().iter().all(|live| live.ejected_until_ms() == 0 && live.failures() == 0)
     );
 }
+
+#[test]
+fn a_listener_says_on_its_health_path_whether_new_work_is_welcome() {
+    let node = login_node(0);
+    let yaml = config(&[&node], "").replacen("address: '127.0.0.1:0'", "address: '127.0.0.1:0', health_path: /up", 1);
+    let castile = Castile::start(&yaml);
+    let ask = |path: &str| castile.ask(format!("GET {path} HTTP/1.1\r\nHost: any\r\n\r\n")).status();
+    assert_eq!((ask("/up"), node.count()), (200, 0));
+    assert_eq!((ask("/up/other"), node.count()), (200, 1), "that is the node's");
+    castile.gateway.begin_stopping();
+    assert_eq!(ask("/up"), 503);
+    assert_eq!(ask("/x"), 200, "serving goes on");
+    assert_eq!(castile.stop().len(), 2, "probes are not logged");
+}
