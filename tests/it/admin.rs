@@ -107,3 +107,25 @@ fn readiness_tells_what_is_amiss() {
     assert_eq!(ask(&castile, "GET", "/ready", "").status(), 503);
     assert_eq!(ask(&castile, "GET", "/live", "").status(), 200);
 }
+
+/// What `castile nodes` with these arguments writes, and whether it says that it was done.
+fn nodes(castile: &Castile, arguments: &[&str]) -> (bool, String) {
+    let admin = format!("http://{}", castile.admin.expect("the admin API listens"));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_castile"));
+    let told = command.arg("nodes").args(arguments).args(["--admin", &admin]).output().expect("the program runs");
+    let text = [told.stdout, told.stderr].concat();
+    (told.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn the_command_line_shows_nodes_and_drains_them() {
+    let (castile, _nodes) = with_admin(OPEN);
+    let (done, shown) = nodes(&castile, &[]);
+    assert!(done && shown.starts_with("UPSTREAM") && shown.contains("n0") && shown.contains("n1"), "{shown}");
+    let (done, shown) = nodes(&castile, &["drain", "app/n1"]);
+    assert!(done && shown.contains("drain") && !shown.contains("n0"), "{shown}");
+    assert!(nodes(&castile, &["ls", "n1"]).1.contains("drain"));
+    let (done, shown) = nodes(&castile, &["maint", "n7"]);
+    assert!(!done && shown.contains("there is no node n7"), "{shown}");
+    assert!(!nodes(&castile, &["drain"]).0, "of which node?");
+}
