@@ -84,8 +84,9 @@ fn begin(gateway: &Arc<Gateway>) -> JoinSet<()> {
 
 /// Asks one node by one check for as long as the configuration holds.
 async fn keep_asking(gateway: Arc<Gateway>, machine: Arc<Machine>, index: usize, watch: Watch) {
-    // Probes of many nodes are spread over the interval, and those of several gateways do not fall together.
-    let mut next = Instant::now() + watch.check.interval.mul_f64(random_share());
+    // The first probe is made at once, so that a node is known soon. The second one comes after half an interval to a whole
+    // one: from then on probes of many nodes are spread, and those of several gateways do not fall together.
+    let mut next = Instant::now() + watch.check.interval.mul_f64(0.5 + random_share() / 2.0);
     loop {
         let result = match timeout(watch.check.timeout, exchange::probe(&watch)).await {
             Ok(result) => result,
