@@ -41,6 +41,8 @@ pub fn text(gateway: &Gateway) -> String {
     };
     each(m::NODE_REQUESTS, &|live| live.served() as f64);
     each(m::NODE_FAILURES, &|live| live.failures() as f64);
+    each(m::NODE_EJECTIONS, &|live| live.ejected() as f64);
+    each(m::NODE_HEALTH_CHANGES, &|live| live.health_changes() as f64);
     each(m::NODE_IN_FLIGHT, &|live| f64::from(live.requests()));
     each(m::NODE_CONNECTIONS, &|live| f64::from(live.connections()));
     each(m::NODE_IDLE, &|live| f64::from(live.idle_connections()));

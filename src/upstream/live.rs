@@ -73,6 +73,10 @@ pub struct Live {
     served: AtomicU64,
     /// Failures since the process began.
     failures: AtomicU64,
+    /// Ejections since the process began.
+    ejected: AtomicU64,
+    /// Changes of health since the process began.
+    health_changes: AtomicU64,
     health: AtomicU8,
     admin: AtomicU8,
     /// In how many node sets the machine stands, old snapshots included.
@@ -96,6 +100,8 @@ impl Live {
             ejections: AtomicU32::new(0),
             served: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            ejected: AtomicU64::new(0),
+            health_changes: AtomicU64::new(0),
             health: AtomicU8::new(Health::Unknown as u8),
             admin: AtomicU8::new(Admin::Ready as u8),
             sets: AtomicU32::new(0),
@@ -140,6 +146,16 @@ impl Live {
     /// Connects that failed, and exchanges that it did not finish, since the process began.
     pub fn failures(&self) -> u64 {
         self.failures.load(Relaxed)
+    }
+
+    /// How often it was ejected since the process began.
+    pub fn ejected(&self) -> u64 {
+        self.ejected.load(Relaxed)
+    }
+
+    /// How often its health changed since the process began.
+    pub fn health_changes(&self) -> u64 {
+        self.health_changes.load(Relaxed)
     }
 
     /// Conversations pinned to it (ended ones that linger are not counted).
@@ -205,6 +221,7 @@ impl Live {
         if !self.set_health(health) {
             return None;
         }
+        self.health_changes.fetch_add(1, Relaxed);
         let before = self.health_since_ms.swap(now_ms, Relaxed);
         Some(if before == 0 { 0 } else { now_ms.saturating_sub(before) })
     }
@@ -239,8 +256,10 @@ impl Live {
             .is_ok();
         if !is_first {
             self.ejections.fetch_sub(1, Relaxed);
+            return None;
         }
-        is_first.then_some(time)
+        self.ejected.fetch_add(1, Relaxed);
+        Some(time)
     }
 
     /// Takes note that it answered a request, whatever the answer says. A present ejection runs out by itself.
