@@ -13,6 +13,8 @@ pub struct Claims<'a> {
     pub origin: Option<&'a str>,
     /// `Authorization`.
     pub authorization: Option<&'a str>,
+    /// Whether nobody gets this far without a client certificate.
+    pub is_certified: bool,
 }
 
 /// Why a request is refused.
@@ -35,8 +37,8 @@ pub enum Denied {
 /// Who asks, for the log. Refused where Host, Origin or token do not allow it. `own` is the address the request came to.
 pub fn admit<'t>(claims: Claims<'_>, own: IpAddr, tokens: &'t [Token], needed: Role) -> Result<&'t str, Denied> {
     let host = claims.host.ok_or(Denied::Host)?;
-    // Who knows a token is no page that a name was bent for, so any name will do.
-    if tokens.is_empty() && !is_ours(host, own) {
+    // Who has a token or a certificate is no page that a name was bent for, so any name will do.
+    if tokens.is_empty() && !claims.is_certified && !is_ours(host, own) {
         return Err(Denied::Host);
     }
     if let Some(origin) = claims.origin
@@ -89,7 +91,7 @@ mod tests {
     }
 
     fn check(host: &str, origin: Option<&str>, expected: Result<(), Denied>) {
-        let claims = Claims { host: Some(host), origin, authorization: None };
+        let claims = Claims { host: Some(host), origin, ..Claims::default() };
         let own = IpAddr::from([10, 0, 0, 7]);
         assert_eq!(admit(claims, own, &[], Role::Admin).map(drop), expected, "{host} {origin:?}");
     }
@@ -104,6 +106,8 @@ mod tests {
         }
         let none = admit(Claims::default(), IpAddr::from([127, 0, 0, 1]), &[], Role::Read);
         assert_eq!(none, Err(Denied::Host));
+        let certified = Claims { host: Some("gw.example.com"), is_certified: true, ..Claims::default() };
+        assert_eq!(admit(certified, IpAddr::from([10, 0, 0, 7]), &[], Role::Admin), Ok(""));
     }
 
     #[test]
@@ -118,7 +122,7 @@ mod tests {
     fn tokens_permit_what_their_role_says() {
         let tokens = [token("look", "abc", Role::Read), token("deploy", "defg", Role::Operate)];
         let ask = |authorization, needed| {
-            let claims = Claims { host: Some("gw.example.com"), origin: None, authorization };
+            let claims = Claims { host: Some("gw.example.com"), authorization, ..Claims::default() };
             admit(claims, IpAddr::from([10, 0, 0, 7]), &tokens, needed)
         };
         assert_eq!(ask(Some("Bearer abc"), Role::Read), Ok("look"));

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use self::access::{Claims, Denied, admit};
-use crate::config::model::Role;
+use crate::config::model::{ClientAuth, Role};
 use crate::gateway::Gateway;
 
 /// Connections at a time: a few people, a scraper and some probes; whoever holds many open keeps only others of the kind out.
@@ -163,7 +163,8 @@ fn reply<B>(gateway: &Gateway, request: &Request<B>, peer: SocketAddr, own: IpAd
     }
     let snapshot = gateway.snapshot();
     let field = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let claims = Claims { host: field(HOST), origin: field(ORIGIN), authorization: field(AUTHORIZATION) };
+    let is_certified = snapshot.config.admin.tls.as_ref().is_some_and(|tls| tls.client_auth == ClientAuth::Required);
+    let claims = Claims { host: field(HOST), origin: field(ORIGIN), authorization: field(AUTHORIZATION), is_certified };
     let admitted = role.map(|role| admit(claims, own, &snapshot.config.admin.tokens, role)).transpose();
     let caller = match admitted {
         Ok(caller) => caller.unwrap_or_default(),

@@ -27,7 +27,7 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// The listeners, in file order.
     pub listeners: Vec<ListenerSetup>,
-    /// TLS of the admin listener; `None` = clear text.
+    /// TLS of the admin listener, which speaks HTTP/1.1 only; `None` = clear text.
     pub admin_tls: Option<Arc<ServerConfig>>,
     /// Limits of reading messages.
     pub inspect: soap::Limits,
@@ -107,8 +107,16 @@ impl Snapshot {
             };
             listeners.push(ListenerSetup { config: Arc::new(listener.clone()), tls });
         }
-        let admin_tls = config.admin.tls.as_ref().and_then(|tls| {
-            tls::server(tls).map_err(|error| problems.push((tls.at, format!("admin.tls: {error}")))).ok()
+        let admin_tls = config.admin.tls.as_ref().and_then(|tls| match tls::server(tls) {
+            Ok(server) => {
+                let mut server = ServerConfig::clone(&server);
+                server.alpn_protocols = vec![b"http/1.1".to_vec()];
+                Some(Arc::new(server))
+            }
+            Err(error) => {
+                problems.push((tls.at, format!("admin.tls: {error}")));
+                None
+            }
         });
         if !problems.is_empty() {
             return Err(SnapshotError(problems));

@@ -1,6 +1,7 @@
 //! The admin listener: readiness, metrics, and nodes set to drain.
 
 use crate::support::soap::{AXIS2, envelope, group_id, login, login_node, post, served_by};
+use crate::support::tls::Authority;
 use crate::support::{Castile, Message, config, eventually};
 
 /// Two nodes with an admin API.
@@ -85,6 +86,7 @@ fn metrics_tell_what_happened_and_never_an_id() {
         "castile_request_duration_seconds_count 2",
         "castile_affinity_events_total{event=\"learnt\"} 1",
         "castile_conversations 1",
+        "castile_node_ejections_total{group=\"app\",node=\"n0\"} 0",
         "castile_node_health{group=\"app\",node=\"n0\",health=\"unknown\"} 1",
         "castile_node_state{group=\"app\",node=\"n1\",state=\"drain\"} 0",
     ] {
@@ -128,4 +130,23 @@ fn the_command_line_shows_nodes_and_drains_them() {
     let (done, shown) = nodes(&castile, &["maint", "n7"]);
     assert!(!done && shown.contains("there is no node n7"), "{shown}");
     assert!(!nodes(&castile, &["drain"]).0, "of which node?");
+}
+
+#[test]
+fn the_admin_listener_may_speak_tls_and_ask_for_certificates() {
+    let authority = Authority::new("operators");
+    let (server, operator) = (authority.sign("gateway.test"), authority.sign("operator"));
+    let (castile, _nodes) = with_admin(&format!(
+        "{{address: '127.0.0.1:0', tls: {{certificate: '{}', key: '{}', client_ca: '{}', client_auth: required}}}}",
+        server.certificate.display(),
+        server.key.display(),
+        authority.file().display()
+    ));
+    let address = castile.admin.expect("the admin API listens");
+    let request = "GET /v1/nodes HTTP/1.1\r\nHost: gateway.test\r\n\r\n";
+    assert_eq!(authority.connect(address, "gateway.test", Some(&operator)).ask(request).status(), 200);
+    let mut stranger = authority.connect(address, "gateway.test", None);
+    // With TLS 1.3 the client learns only by the answer that it was refused.
+    let _ = stranger.try_send(request);
+    assert!(!stranger.rest().starts_with(b"HTTP/"));
 }
