@@ -178,8 +178,8 @@ fn answered_at(answer: &ResponseMessage) -> i64 {
 }
 
 /// Reads a whole message.
-pub fn read(mut reader: Reader, body: Option<&[u8]>) -> Reader {
+pub fn read(mut reader: Box<Reader>, body: Option<&[u8]>) -> Reader {
     reader.push(body.unwrap_or_default());
     reader.end();
-    reader
+    *reader
 }

@@ -17,7 +17,7 @@ pub struct Lesson<'a> {
     keyer: Keyer<'a>,
     /// The request in the table's eyes.
     pub visit: Visit,
-    reader: Option<Reader>,
+    reader: Option<Box<Reader>>,
     told: usize,
     ended: bool,
     now_unix: i64,
@@ -55,12 +55,12 @@ impl<'a> Lesson<'a> {
 
     /// What was read of the answer's message.
     pub fn facts(&self) -> Option<&Facts> {
-        self.reader.as_ref().map(Reader::facts)
+        self.reader.as_deref().map(Reader::facts)
     }
 
     /// What reads the answer's message; `None` where no rule asks for anything in it.
     pub fn reader(&self) -> Option<&Reader> {
-        self.reader.as_ref()
+        self.reader.as_deref()
     }
 
     /// The answer as rules see it.

@@ -9,16 +9,16 @@ use crate::session::{Keyer, RequestKeys, RequestView};
 use crate::soap::{Content, Limits, Reader, State, Stop, Wanted};
 
 /// A reader for the message behind these fields.
-pub fn reader(wanted: &Arc<Wanted>, fields: &Fields, limits: Limits) -> Reader {
+pub fn reader(wanted: &Arc<Wanted>, fields: &Fields, limits: Limits) -> Box<Reader> {
     let content = Content {
         content_type: fields.known(Name::ContentType),
         content_encoding: fields.known(Name::ContentEncoding),
     };
-    Reader::new(Arc::clone(wanted), content, limits)
+    Box::new(Reader::new(Arc::clone(wanted), content, limits))
 }
 
 /// A reader for what routes ask: the operation.
-pub fn operation_reader(request: &Request, snapshot: &Snapshot) -> Reader {
+pub fn operation_reader(request: &Request, snapshot: &Snapshot) -> Box<Reader> {
     let mut wanted = Wanted::new();
     wanted.want_operation();
     reader(&Arc::new(wanted), request.fields(), snapshot.inspect)

@@ -77,10 +77,13 @@ impl Name {
             17 => &[("transfer-encoding", Name::TransferEncoding), ("x-forwarded-proto", Name::XForwardedProto)],
             _ => &[],
         };
-        // Then by the first letter, which parts most of those that are left.
-        let first = name.first().map(u8::to_ascii_lowercase);
+        // Then by the first and the last letter, which part nearly all that are left. In a token, bit 5 is all that
+        // tells capitals from small letters.
+        let [first, .., last] = name else { return Name::Other };
+        let ends = (first | 0x20, last | 0x20);
         for (text, known) in candidates {
-            if first.as_ref() == text.as_bytes().first() && name.eq_ignore_ascii_case(text.as_bytes()) {
+            let text = text.as_bytes();
+            if ends == (text[0], text[text.len() - 1]) && name.eq_ignore_ascii_case(text) {
                 return *known;
             }
         }
@@ -161,10 +164,46 @@ impl Fields {
 
     /// Adds a field behind all others.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let known = Name::of(name);
+        self.push_known(Name::of(name), name, value);
+    }
+
+    /// The same for a name whose [`Name`] the caller knows.
+    pub(crate) fn push_known(&mut self, known: Name, name: &[u8], value: &[u8]) {
+        // Laid out as it goes out, see `write`.
+        self.raw.reserve(name.len() + value.len() + 4);
         let name = self.keep(name);
+        self.raw.extend_from_slice(b": ");
         let value = self.keep(value);
+        self.raw.extend_from_slice(b"\r\n");
         self.lines.push(Line { known, name, value });
+    }
+
+    /// Appends all lines as HTTP/1 sends them: `name: value`, CRLF. Lines that stand so in the buffer, one behind the
+    /// other, go out in one piece; in a head that was received and hardly changed that is nearly all of it.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let mut run = 0..0;
+        for line in &self.lines {
+            let (name, value) = (line.name, line.value);
+            let end = value.end as usize + 2;
+            let stands_so = value.start == name.end + 2
+                && self.raw.get(name.end as usize..value.start as usize) == Some(b": ")
+                && self.raw.get(value.end as usize..end) == Some(b"\r\n");
+            if stands_so && run.end == name.start as usize {
+                run.end = end;
+                continue;
+            }
+            out.extend_from_slice(&self.raw[run]);
+            if stands_so {
+                run = name.start as usize..end;
+            } else {
+                run = 0..0;
+                out.extend_from_slice(self.bytes(name));
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(self.bytes(value));
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+        out.extend_from_slice(&self.raw[run]);
     }
 
     /// Adds a field before all others.
@@ -259,6 +298,23 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_go_out_in_their_order_whatever_was_done_to_them() {
+        let mut fields = Fields::default();
+        fields.adopt(b"GET / HTTP/1.1\r\nA: 1\r\nB:2\r\nC: 3\r\nD: 4 \r\nE: \r\n\r\n");
+        for (name, value) in [(16..17, 19..20), (22..23, 24..25), (27..28, 30..31), (33..34, 36..37), (40..41, 43..43)]
+        {
+            fields.push_placed(name, value);
+        }
+        fields.push(b"F", b"6");
+        fields.push_front(b"Z", b"0");
+        fields.set(b"c", b"33");
+        let mut out = Vec::new();
+        fields.write(&mut out);
+        let text = String::from_utf8(out).expect("ASCII");
+        assert_eq!(text, "Z: 0\r\nA: 1\r\nB: 2\r\nC: 33\r\nD: 4\r\nE: \r\nF: 6\r\n");
+    }
 
     #[test]
     fn names_are_found_in_any_case_and_kept_as_they_came() {

@@ -6,6 +6,7 @@
 pub mod connection;
 pub mod cookie;
 mod date;
+pub mod digits;
 mod fields;
 
 pub use fields::{Field, Fields, Name};

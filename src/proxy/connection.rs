@@ -30,19 +30,19 @@ pub struct Connection {
 pub struct OwnConnections {
     /// NTLM or Negotiate was seen: node connections stay this client's until either side closes.
     pub is_bound: bool,
-    idle: HashMap<(u64, NodeId), NodeConnection>,
+    idle: HashMap<(u64, NodeId), Box<NodeConnection>>,
 }
 
 impl OwnConnections {
     /// The connection to this node, if the node has not closed it.
-    pub fn take(&mut self, serial: u64, node: NodeId) -> Option<NodeConnection> {
-        let mut connection = self.idle.remove(&(serial, node)).filter(NodeConnection::is_fit)?;
+    pub fn take(&mut self, serial: u64, node: NodeId) -> Option<Box<NodeConnection>> {
+        let mut connection = self.idle.remove(&(serial, node)).filter(|idle| idle.is_fit())?;
         connection.is_reused = true;
         Some(connection)
     }
 
     /// Keeps a connection for this client's next request.
-    pub fn give(&mut self, serial: u64, node: NodeId, connection: NodeConnection) {
+    pub fn give(&mut self, serial: u64, node: NodeId, connection: Box<NodeConnection>) {
         if connection.is_fit() {
             self.idle.insert((serial, node), connection);
         }

@@ -118,7 +118,7 @@ impl<'a> RequestHeadParts<'a> {
     {
         RequestView {
             head: self.head,
-            facts: message.reader.as_ref().map(crate::soap::Reader::facts),
+            facts: message.reader.as_deref().map(crate::soap::Reader::facts),
             http_action: self.http_action,
             client_ip: self.client_ip,
             connection: self.connection,

@@ -94,7 +94,7 @@ async fn serve<C: Client>(
         RouteMatch::NeedsMessage => {
             let mut message = Message::new(Some(reading::operation_reader(request, snapshot)));
             let find = |message: &Message, done| {
-                let facts = message.reader.as_ref().map(Reader::facts);
+                let facts = message.reader.as_deref().map(Reader::facts);
                 snapshot.routes.find(request, parts.http_action, facts, done)
             };
             let budget = budget(snapshot, crate::config::model::Timeouts::default().stall);
@@ -124,7 +124,7 @@ async fn serve<C: Client>(
     } else {
         message.scan(client.body(), client.body_is_whole());
     }
-    if let Some(stop) = upstream.refuses(message.reader.as_ref()) {
+    if let Some(stop) = upstream.refuses(message.reader.as_deref()) {
         return Err(Failure::Refused(stop));
     }
 
@@ -145,7 +145,7 @@ async fn serve<C: Client>(
     // Match.
     let view = parts.view(&message);
     let mut keys = std::mem::take(&mut scratch.keys);
-    upstream.keys(&view, reading::is_unreadable(message.reader.as_ref()), keyer, &mut keys);
+    upstream.keys(&view, reading::is_unreadable(message.reader.as_deref()), keyer, &mut keys);
     told.http_action = http_action.clone();
     if let Some(facts) = view.facts {
         told.soap = facts.version;
@@ -289,7 +289,7 @@ fn budget(snapshot: &Snapshot, stall: Duration) -> Budget {
 }
 
 fn is_stopped(message: &Message) -> bool {
-    message.reader.as_ref().is_none_or(|reader| matches!(reader.state(), State::Stopped(_)))
+    message.reader.as_deref().is_none_or(|reader| matches!(reader.state(), State::Stopped(_)))
 }
 
 /// Whether nothing that is still to come can change where the request goes.
@@ -324,7 +324,7 @@ async fn reach(
     keys: &RequestKeys,
     request: &Request,
     told: &mut Told,
-) -> Result<(Visit, NodeConnection), Failure> {
+) -> Result<(Visit, Box<NodeConnection>), Failure> {
     let upstream = &*route.upstream;
     let gateway = &worker.gateway;
     let mut tried: SmallVec<[NodeId; 4]> = SmallVec::new();
@@ -408,7 +408,7 @@ async fn obtain(
     node: NodeId,
     request: &Request,
     limit: Duration,
-) -> Result<NodeConnection, ConnectError> {
+) -> Result<Box<NodeConnection>, ConnectError> {
     if request.fields().known(Name::Authorization).is_some_and(binds_connection) {
         connection.own.borrow_mut().is_bound = true;
     }
@@ -440,7 +440,7 @@ fn keep(
     connection: &Connection,
     upstream: &Upstream,
     node: Option<NodeId>,
-    mut wire: NodeConnection,
+    mut wire: Box<NodeConnection>,
     reusable: Option<Option<Duration>>,
     head: &Response,
 ) {

@@ -21,7 +21,7 @@ const FREE_BYTES: u64 = super::buffer::SMALL as u64;
 #[derive(Debug)]
 pub struct Message {
     /// Reads it; `None` where no rule wants anything of it.
-    pub reader: Option<Reader>,
+    pub reader: Option<Box<Reader>>,
     /// Bytes of the body at hand that the reader has seen.
     pub scanned: usize,
     /// The end of the body was told to the reader.
@@ -33,7 +33,7 @@ pub struct Message {
 
 impl Message {
     /// A message of which nothing was read.
-    pub fn new(reader: Option<Reader>) -> Self {
+    pub fn new(reader: Option<Box<Reader>>) -> Self {
         Self { reader, scanned: 0, ended: false, continued: false, held: None }
     }
 

@@ -77,13 +77,13 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    connection: NodeConnection,
+    connection: Box<NodeConnection>,
     until: Instant,
 }
 
 impl Pool {
     /// An idle connection to this node, the one used last, if there is one that the node has not closed.
-    pub fn take(&self, upstream: &Upstream, node: NodeId) -> Option<NodeConnection> {
+    pub fn take(&self, upstream: &Upstream, node: NodeId) -> Option<Box<NodeConnection>> {
         let mut idle = self.idle.borrow_mut();
         let list = idle.get_mut(&(upstream.serial, node))?;
         let now = Instant::now();
@@ -99,7 +99,7 @@ impl Pool {
 
     /// Keeps a connection for the next request, if there is room. `keep` is how long the node itself keeps it, where it
     /// said so.
-    pub fn give(&self, upstream: &Upstream, node: NodeId, mut connection: NodeConnection, keep: Option<Duration>) {
+    pub fn give(&self, upstream: &Upstream, node: NodeId, mut connection: Box<NodeConnection>, keep: Option<Duration>) {
         let most = upstream.config.timeouts.node_idle;
         // The node's own limit less a second, so that it is us who close.
         let keep = keep.map_or(most, |told| most.min(told.saturating_sub(Duration::from_secs(1))));
@@ -139,7 +139,7 @@ impl Pool {
         upstream: &Upstream,
         node: NodeId,
         limit: Duration,
-    ) -> Result<NodeConnection, ConnectError> {
+    ) -> Result<Box<NodeConnection>, ConnectError> {
         let known = upstream.nodes.get(node).ok_or(ConnectError::Unknown)?;
         let target = upstream.target(node).ok_or(ConnectError::Unknown)?;
         let open = known.live.try_open(known.limits.connections).ok_or(ConnectError::Limit)?;
@@ -157,7 +157,7 @@ impl Pool {
         };
         let stream = timeout(limit, standing).await.map_err(|_| ConnectError::Timeout)??;
         let wire = Wire::new(stream, Buffer::default());
-        Ok(NodeConnection { wire, search: HeadSearch::default(), is_reused: false, open })
+        Ok(Box::new(NodeConnection { wire, search: HeadSearch::default(), is_reused: false, open }))
     }
 
     /// The address a name stands for; the last good answer holds while nobody answers.

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use crate::head::digits;
+
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
@@ -72,9 +74,9 @@ impl Record<'_> {
             Format::Json => Line::json(out),
             Format::Text => Line::text(out),
         };
-        line.bare("time", format_args!("{}", Time(self.time_unix_ms)));
+        line.bare("time", |out| time(self.time_unix_ms, out));
         line.text_value("listener", self.listener);
-        line.bare("client", format_args!("{}", self.client));
+        line.bare("client", |out| digits::address(self.client, out));
         line.text_value("http", self.http);
         line.text_value("method", self.method);
         line.text_value("host", self.host);
@@ -84,7 +86,7 @@ impl Record<'_> {
         line.optional("node", self.node);
         line.text_value("decision", self.decision);
         if let Some(key) = self.key {
-            line.bare("key", format_args!("{key}"));
+            line.bare("key", |out| digits::hex128(key.0, out));
         }
         line.optional("operation", self.operation);
         line.number("status", self.status.into());
@@ -137,16 +139,20 @@ impl<'a> Line<'a> {
     }
 
     /// A value that needs no escaping.
-    fn bare(&mut self, name: &str, value: std::fmt::Arguments<'_>) {
+    fn bare(&mut self, name: &str, write: impl FnOnce(&mut String)) {
         self.name(name);
-        let quote = if self.json { "\"" } else { "" };
-        // Writing into a String cannot fail.
-        let _ = write!(self.out, "{quote}{value}{quote}");
+        if self.json {
+            self.out.push('"');
+        }
+        write(self.out);
+        if self.json {
+            self.out.push('"');
+        }
     }
 
     fn number(&mut self, name: &str, value: u64) {
         self.name(name);
-        let _ = write!(self.out, "{value}");
+        digits::decimal(value, self.out);
     }
 
     fn optional(&mut self, name: &str, value: Option<&str>) {
@@ -162,6 +168,11 @@ impl<'a> Line<'a> {
             return;
         }
         self.out.push('"');
+        if value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+            self.out.push_str(value);
+            self.out.push('"');
+            return;
+        }
         let mut plain = 0;
         for (at, c) in value.char_indices() {
             if c == '"' || c == '\\' || c.is_control() {
@@ -186,25 +197,28 @@ impl<'a> Line<'a> {
 }
 
 /// Milliseconds since 1970, written as RFC 3339 does, in UTC.
-struct Time(u64);
-
-impl std::fmt::Display for Time {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (seconds, millis) = (self.0 / 1000, self.0 % 1000);
-        let (days, clock) = (seconds / 86_400, seconds % 86_400);
-        // Civil date of a day number, counted in years that begin in March.
-        let shifted = days + 719_468;
-        let era = shifted / 146_097;
-        let day_of_era = shifted % 146_097;
-        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let month_from_march = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-        let year = year_of_era + era * 400 + u64::from(month <= 2);
-        let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+fn time(unix_ms: u64, out: &mut String) {
+    let (seconds, millis) = (unix_ms / 1000, unix_ms % 1000);
+    let (days, clock) = (seconds / 86_400, seconds % 86_400);
+    // Civil date of a day number, counted in years that begin in March.
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    digits::decimal(year, out);
+    for (before, number) in [('-', month), ('-', day), ('T', clock / 3600), (':', clock / 60 % 60), (':', clock % 60)] {
+        out.push(before);
+        digits::two_digits(number, out);
     }
+    out.push('.');
+    out.push(char::from(b'0' + (millis / 100) as u8));
+    digits::two_digits(millis, out);
+    out.push('Z');
 }
 
 #[cfg(test)]

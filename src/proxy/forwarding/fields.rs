@@ -1,14 +1,13 @@
 //! The fields that a proxy writes.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
 use super::client::{address, claimed, entries, parameter, split_unquoted};
 use super::{HostPolicy, Onward, Policy, Scheme};
-use crate::head::{Fields, Name, Request, Version};
+use crate::head::{Fields, Name, Request, Version, digits};
 
 /// Entries of `X-Forwarded-For` that are translated, the last ones. More proxies in a row than anybody has.
 const HOPS_MAX: usize = 32;
@@ -20,7 +19,7 @@ pub(super) struct Text(SmallVec<[u8; 256]>);
 impl Text {
     pub(super) fn decimal(number: u64) -> Self {
         let mut text = Self::default();
-        text.put(format_args!("{number}"));
+        digits::decimal(number, &mut text.0);
         text
     }
 
@@ -30,11 +29,6 @@ impl Text {
 
     fn add(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
-    }
-
-    fn put(&mut self, arguments: fmt::Arguments<'_>) {
-        // Writing into memory does not fail.
-        let _ = self.write_fmt(arguments);
     }
 
     /// A comma, if anything stands before it.
@@ -67,8 +61,15 @@ impl Text {
     fn add_for(&mut self, address: Option<IpAddr>) {
         self.next_entry();
         match address {
-            Some(IpAddr::V4(address)) => self.put(format_args!("for={address}")),
-            Some(IpAddr::V6(address)) => self.put(format_args!("for=\"[{address}]\"")),
+            Some(address @ IpAddr::V4(_)) => {
+                self.add(b"for=");
+                digits::address(address, &mut self.0);
+            }
+            Some(address) => {
+                self.add(b"for=\"[");
+                digits::address(address, &mut self.0);
+                self.add(b"]\"");
+            }
             None => self.add(b"for=unknown"),
         }
     }
@@ -83,20 +84,13 @@ impl Text {
     }
 }
 
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
 /// Writes `Forwarded`, `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`.
 ///
 /// What a trusted peer says in one notation is translated into the other, so that a service hears one story whichever it
 /// reads: frameworks prefer `Forwarded`, and one that knew only of our peer would hide the client.
 pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>) {
     if !onward.trusted {
-        remove_claims(head.fields_mut());
+        return tell_of_stranger(head, onward);
     }
     let fields = head.fields();
     let peer = onward.peer.ip().to_canonical();
@@ -112,11 +106,11 @@ pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>) {
     } else {
         for claim in claimed(fields).into_iter().flatten() {
             addresses.next_entry();
-            addresses.put(format_args!("{claim}"));
+            digits::address(claim, &mut addresses.0);
         }
     }
     addresses.next_entry();
-    addresses.put(format_args!("{peer}"));
+    digits::address(peer, &mut addresses.0);
 
     let mut forwarded = Text::default();
     if has_forwarded {
@@ -150,6 +144,28 @@ pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>) {
     }
     set_if_absent(fields, Name::XForwardedPort, b"X-Forwarded-Port", port.bytes());
     fields.set(b"Forwarded", forwarded.bytes());
+}
+
+/// The same for a peer that is not trusted, which is nearly everybody: nothing it claims is looked at.
+fn tell_of_stranger(head: &mut Request, onward: &Onward<'_>) {
+    remove_claims(head.fields_mut());
+    let peer = onward.peer.ip().to_canonical();
+    let (mut address, mut host, mut port, mut forwarded) =
+        (Text::default(), Text::default(), Text::default(), Text::default());
+    digits::address(peer, &mut address.0);
+    let origin = Origin::of(head, onward);
+    host.add(&origin.host);
+    port.add(origin.port());
+    forwarded.add_for(Some(peer));
+    forwarded.add_origin(&origin.host, origin.scheme.as_str().as_bytes());
+    let fields = head.fields_mut();
+    fields.push_known(Name::XForwardedFor, b"X-Forwarded-For", address.bytes());
+    fields.push_known(Name::XForwardedProto, b"X-Forwarded-Proto", onward.scheme.as_str().as_bytes());
+    if !host.0.is_empty() {
+        fields.push_known(Name::XForwardedHost, b"X-Forwarded-Host", host.bytes());
+    }
+    fields.push_known(Name::XForwardedPort, b"X-Forwarded-Port", port.bytes());
+    fields.push_known(Name::Forwarded, b"Forwarded", forwarded.bytes());
 }
 
 fn set_if_absent(fields: &mut Fields, known: Name, name: &[u8], value: &[u8]) {

@@ -14,7 +14,7 @@ pub fn write_request_head(head: &Request, out: &mut Vec<u8>) {
         Version::Http10 => b" HTTP/1.0\r\n",
         Version::Http11 | Version::Http2 => b" HTTP/1.1\r\n",
     });
-    write_fields(head.fields(), out);
+    head.fields().write(out);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -32,7 +32,7 @@ pub fn write_response_head(head: &Response, version: Version, out: &mut Vec<u8>)
     out.extend_from_slice(&[digit(status / 100), digit(status / 10), digit(status), b' ']);
     out.extend_from_slice(head.reason());
     out.extend_from_slice(b"\r\n");
-    write_fields(head.fields(), out);
+    head.fields().write(out);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -56,18 +56,9 @@ pub fn chunk_head(len: usize, buf: &mut [u8; 20]) -> &[u8] {
 pub fn write_last_chunk(trailers: Option<&Fields>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
     if let Some(trailers) = trailers {
-        write_fields(trailers, out);
+        trailers.write(out);
     }
     out.extend_from_slice(b"\r\n");
-}
-
-fn write_fields(fields: &Fields, out: &mut Vec<u8>) {
-    for field in fields.iter() {
-        out.extend_from_slice(field.name);
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(field.value);
-        out.extend_from_slice(b"\r\n");
-    }
 }
 
 #[cfg(test)]

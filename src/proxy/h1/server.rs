@@ -49,7 +49,7 @@ pub async fn serve(worker: &Worker, connection: &Connection, stream: Stream, inp
         let keep = connection::keep_alive(request.version, request.fields());
         let mut client = H1Client {
             worker,
-            wire,
+            wire: &mut wire,
             version: request.version,
             keep_alive: keep && !worker.stop.is_stopping(),
             is_head: request.method() == b"HEAD",
@@ -59,7 +59,6 @@ pub async fn serve(worker: &Worker, connection: &Connection, stream: Stream, inp
         handler::handle(worker, connection, &request, framing, &mut scratch, &mut client).await;
         let reuse = client.can_go_on();
         let is_aborted = client.is_aborted;
-        wire = client.wire;
         if is_aborted {
             return abort(&wire.stream);
         }
@@ -251,7 +250,7 @@ fn abort(stream: &Stream) {
 /// One exchange on an HTTP/1 connection.
 struct H1Client<'a> {
     worker: &'a Worker,
-    wire: Wire,
+    wire: &'a mut Wire,
     version: Version,
     keep_alive: bool,
     is_head: bool,

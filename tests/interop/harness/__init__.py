@@ -1,0 +1,1 @@
+"""The harness of the interop suite. Standard library only."""
