@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod nodes;
 pub mod presets;
 pub mod run;
 pub mod schema;
@@ -111,6 +112,15 @@ pub enum Command {
     Test(test::Args),
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
+    /// Show the nodes of a running gateway, or set one to drain, maint or ready
+    ///
+    /// drain: existing conversations only; maint: nothing; ready: everything. The
+    /// state holds until it is set again, also across reloads.
+    ///
+    /// Exit codes: 0 = done; 1 = refused, or the gateway cannot be asked; 2 = wrong
+    /// usage.
+    #[command(verbatim_doc_comment)]
+    Nodes(nodes::Args),
     /// List the presets, or print the rules of one
     Presets(presets::Args),
 }
@@ -122,7 +132,12 @@ pub fn run() -> ExitCode {
     match &command {
         Command::Run(args) => return run::run(args),
         Command::Demo(args) => return demo::run(args, &mut stdout(), &mut stderr()),
-        Command::Check(_) | Command::Explain(_) | Command::Test(_) | Command::Schema | Command::Presets(_) => {}
+        Command::Check(_)
+        | Command::Explain(_)
+        | Command::Test(_)
+        | Command::Schema
+        | Command::Nodes(_)
+        | Command::Presets(_) => {}
     }
     let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let (mut out, mut err) = (stdout().lock(), stderr().lock());
@@ -132,6 +147,7 @@ pub fn run() -> ExitCode {
         Command::Schema => schema::run(&mut out),
         Command::Explain(args) => explain::run(&args, colours, &mut out, &mut err),
         Command::Test(args) => test::run(&args, &mut out, &mut err),
+        Command::Nodes(args) => nodes::run(&args, &mut out, &mut err),
         Command::Presets(args) => presets::run(&args, &mut out, &mut err),
     }
 }

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::admin;
+use crate::config::model::Admin;
 use crate::config::{self, Config, Loaded, Problem};
 use crate::gateway::{Gateway, Snapshot};
+use crate::health;
 use crate::proxy::Server;
 use crate::telemetry::init_events;
 
@@ -40,14 +43,6 @@ pub fn run(args: &Args) -> ExitCode {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let started = start(loaded.config);
-    let (gateway, server) = match started {
-        Ok(started) => started,
-        Err(error) => {
-            tracing::error!("{error}");
-            return ExitCode::from(FAILED);
-        }
-    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -55,7 +50,32 @@ pub fn run(args: &Args) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    match runtime.block_on(control(&gateway, server, args)) {
+    let started = start(loaded.config).and_then(|(gateway, server)| {
+        let admin = runtime.block_on(admin::Listener::bind(Arc::clone(&gateway)));
+        match admin {
+            Ok(admin) => Ok((gateway, server, admin)),
+            // Nobody asked for that very address: a second gateway on one machine serves, and says so.
+            Err(error) if gateway.snapshot().config.admin == Admin::default() => {
+                tracing::warn!("{error}; there is no admin API, set admin.address to have one");
+                Ok((gateway, server, None))
+            }
+            Err(error) => {
+                server.stop(Duration::ZERO);
+                Err(error.into())
+            }
+        }
+    });
+    let (gateway, server, admin) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            tracing::error!("{error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    if let Some(Ok(address)) = admin.as_ref().map(admin::Listener::address) {
+        tracing::info!(%address, "admin API");
+    }
+    match runtime.block_on(control(&gateway, server, admin, args)) {
         Ok(server) => {
             let limit = gateway.snapshot().config.shutdown.limit;
             tracing::info!(?limit, "stopping: requests under way are finished");
@@ -94,16 +114,40 @@ pub fn start(config: Config) -> Result<(Arc<Gateway>, Server), Box<dyn std::erro
 }
 
 /// Heeds signals until one says stop.
-async fn control(gateway: &Arc<Gateway>, mut server: Server, args: &Args) -> Result<Server, std::io::Error> {
+async fn control(
+    gateway: &Arc<Gateway>,
+    mut server: Server,
+    admin: Option<admin::Listener>,
+    args: &Args,
+) -> Result<Server, std::io::Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut reopen = signal(SignalKind::user_defined1())?;
     let mut sweep = tokio::time::interval(SWEEP);
+    // SIGTERM was received; serving ends then.
+    let mut stop_at = None;
+    let mut background = tokio::task::JoinSet::new();
+    background.spawn(health::run(Arc::clone(gateway)));
+    if let Some(admin) = admin {
+        background.spawn(admin.run());
+    }
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(server),
-            _ = interrupt.recv() => return Ok(server),
+            _ = terminate.recv(), if stop_at.is_none() => {
+                gateway.begin_stopping();
+                let delay = gateway.snapshot().config.shutdown.delay;
+                if !delay.is_zero() {
+                    tracing::info!(?delay, "readiness says no; serving goes on until the delay is over");
+                }
+                stop_at = Some(tokio::time::Instant::now() + delay);
+            }
+            () = async { tokio::time::sleep_until(stop_at.unwrap_or_else(tokio::time::Instant::now)).await },
+                if stop_at.is_some() => return Ok(server),
+            _ = interrupt.recv() => {
+                gateway.begin_stopping();
+                return Ok(server);
+            }
             _ = hangup.recv() => reload(gateway, &mut server, args),
             _ = reopen.recv() => gateway.access_log.reopen(),
             _ = sweep.tick() => {
@@ -122,6 +166,8 @@ fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args) {
         Err(problems) => {
             tell(&problems);
             tracing::error!(problems = problems.len(), "reload refused: nothing has changed");
+            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            gateway.refuse_reload(first);
             return;
         }
     };
@@ -130,6 +176,7 @@ fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args) {
     if !restart.is_empty() {
         for what in &restart {
             tracing::error!("reload refused: {}: {}", what.key, what.reason);
+            gateway.refuse_reload(format!("{}: {}", what.key, what.reason));
         }
         return;
     }
@@ -138,7 +185,10 @@ fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args) {
         .and_then(|snapshot| server.adopt(Arc::new(snapshot)).map_err(|error| error.to_string()));
     match adopted {
         Ok(()) => tracing::info!("configuration taken over"),
-        Err(error) => tracing::error!("reload refused: {error}"),
+        Err(error) => {
+            tracing::error!("reload refused: {error}");
+            gateway.refuse_reload(error);
+        }
     }
 }
 

@@ -20,7 +20,6 @@ const fn row(key: &'static str, value: &'static str, instead: &'static str) -> P
 
 /// The table.
 const PENDING: &[Pending] = &[
-    row("listeners.health_path", "", "the path is routed like any other"),
     row("upstreams.*.sticky.keys.learn_outbound", "", "requests that nodes send out are not read"),
     row("upstreams.*.sticky.lost.not_executed", "", "the fault is passed on, and no other node is tried"),
     row("upstreams.*.sticky.rewrite_url", "", "addresses in answers stay as they are"),
@@ -31,8 +30,6 @@ const PENDING: &[Pending] = &[
     row("upstreams.*.sticky.concurrency", "", "any number of requests runs at once"),
     row("upstreams.*.sticky.cookie", "", "no cookie is set or read"),
     row("upstreams.*.rewrite", "", "addresses in answers stay as they are"),
-    row("upstreams.*.health.check", "", "no node is probed"),
-    row("upstreams.*.health.observe", "", "no node is ejected"),
     row(
         "upstreams.*.limits.queue",
         "",
@@ -41,10 +38,8 @@ const PENDING: &[Pending] = &[
     row("upstreams.*.limits.queue_timeout", "", "no request waits"),
     row("affinity.store", "", "pins are kept in memory only"),
     row("affinity.on_store_down", "", "there is no store that could be down"),
-    row("admin", "", "there is no admin API"),
     row("reload.watch", "true", "the file is taken over on SIGHUP only"),
     row("reload.max_conversations_lost", "", "every reload that is valid is taken over"),
-    row("shutdown.delay", "", "stopping begins at once"),
 ];
 
 /// One warning for each row that the file meets, at its first place.

@@ -34,5 +34,10 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<NeedsRestart> {
         "affinity.fingerprint_key",
         "every pin known so far would be forgotten; restart to change it",
     );
+    check(
+        old.admin.address != new.admin.address,
+        "admin.address",
+        "it is listened on from the start to the end; restart to change it",
+    );
     found
 }

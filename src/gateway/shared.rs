@@ -1,15 +1,18 @@
 //! What all workers share: the present snapshot, the table, the logs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::{Snapshot, SnapshotError};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
+use crate::telemetry::metrics::Tally;
 use crate::telemetry::{AccessLog, Format};
 use crate::upstream::Registry;
 
@@ -50,7 +53,12 @@ pub struct Gateway {
     started: Instant,
     /// Bytes of messages held until they can be placed, over all workers.
     inspecting: AtomicU64,
-    reloads: AtomicU64,
+    reloads: watch::Sender<u64>,
+    /// How many reloads were refused, and why the last one was, unless one was taken over since.
+    refused: Mutex<(u64, Option<String>)>,
+    stopping: AtomicBool,
+    /// What each worker counts.
+    tallies: Mutex<Vec<Arc<Tally>>>,
 }
 
 impl Gateway {
@@ -72,7 +80,10 @@ impl Gateway {
             access_log,
             started: Instant::now(),
             inspecting: AtomicU64::new(0),
-            reloads: AtomicU64::new(0),
+            reloads: watch::Sender::new(0),
+            refused: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            tallies: Mutex::default(),
         }))
     }
 
@@ -95,12 +106,52 @@ impl Gateway {
     pub fn adopt(&self, snapshot: Arc<Snapshot>) {
         self.affinity.set_limits(limits(&snapshot.config.affinity));
         self.snapshot.store(snapshot);
-        self.reloads.fetch_add(1, Ordering::Relaxed);
+        self.refused.lock().1 = None;
+        self.reloads.send_modify(|count| *count += 1);
     }
 
     /// How often the configuration was taken over anew.
     pub fn reloads(&self) -> u64 {
-        self.reloads.load(Ordering::Relaxed)
+        *self.reloads.borrow()
+    }
+
+    /// Tells whenever the configuration was taken over anew: for those who act on what it says by themselves.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.reloads.subscribe()
+    }
+
+    /// Takes note that a reload was refused, for readiness and metrics.
+    pub fn refuse_reload(&self, why: String) {
+        let mut refused = self.refused.lock();
+        refused.0 += 1;
+        refused.1 = Some(why);
+    }
+
+    /// How many reloads were refused, and why the last one was, unless one was taken over since.
+    pub fn refused_reloads(&self) -> (u64, Option<String>) {
+        self.refused.lock().clone()
+    }
+
+    /// From now on readiness says that no new work is welcome.
+    pub fn begin_stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is about to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Where one more worker counts.
+    pub fn tally(&self) -> Arc<Tally> {
+        let tally = Arc::<Tally>::default();
+        self.tallies.lock().push(Arc::clone(&tally));
+        tally
+    }
+
+    /// What each worker has counted.
+    pub fn tallies(&self) -> Vec<Arc<Tally>> {
+        self.tallies.lock().clone()
     }
 
     /// The clock of the table.

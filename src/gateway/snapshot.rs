@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// The listeners, in file order.
     pub listeners: Vec<ListenerSetup>,
+    /// TLS of the admin listener, which speaks HTTP/1.1 only; `None` = clear text.
+    pub admin_tls: Option<Arc<ServerConfig>>,
     /// Limits of reading messages.
     pub inspect: soap::Limits,
 }
@@ -105,6 +107,17 @@ impl Snapshot {
             };
             listeners.push(ListenerSetup { config: Arc::new(listener.clone()), tls });
         }
+        let admin_tls = config.admin.tls.as_ref().and_then(|tls| match tls::server(tls) {
+            Ok(server) => {
+                let mut server = ServerConfig::clone(&server);
+                server.alpn_protocols = vec![b"http/1.1".to_vec()];
+                Some(Arc::new(server))
+            }
+            Err(error) => {
+                problems.push((tls.at, format!("admin.tls: {error}")));
+                None
+            }
+        });
         if !problems.is_empty() {
             return Err(SnapshotError(problems));
         }
@@ -129,7 +142,7 @@ impl Snapshot {
             attributes: config.inspect.attributes,
             value_bytes: config.inspect.value_bytes,
         };
-        Ok(Self { routes: Routes::new(routes), upstreams, listeners, inspect, config })
+        Ok(Self { routes: Routes::new(routes), upstreams, listeners, admin_tls, inspect, config })
     }
 }
 

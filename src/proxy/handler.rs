@@ -51,6 +51,12 @@ pub async fn handle<C: Client>(
 ) {
     let snapshot = worker.gateway.snapshot();
     let mut told = Told::new(worker, connection, request);
+    if connection.listener.config.health_path.as_ref().is_some_and(|path| path.as_bytes() == request.path()) {
+        // Load balancers ask every few seconds: neither logged nor counted.
+        let body = reply::health(!worker.gateway.is_stopping(), &mut scratch.client_head);
+        say(body, request, scratch, client, &mut told).await;
+        return;
+    }
     let result = serve(worker, connection, &snapshot, request, framing, scratch, client, &mut told).await;
     if let Err(failure) = result {
         answer(&snapshot, request, &failure, scratch, client, &mut told).await;
@@ -181,6 +187,15 @@ async fn serve<C: Client>(
     told.bytes_in = passed.bytes_in;
     told.bytes_out = passed.bytes_out;
     told.node_us = passed.answered_at.map(|at| (at - forwarded_at).as_micros() as u64);
+    match (&ended, told.node) {
+        (Ended::Answered, Some(node)) => {
+            if let Some(node) = upstream.nodes.get(node) {
+                node.live.went_well();
+            }
+        }
+        (Ended::Node(_), Some(node)) => node_failed(worker, upstream, node),
+        (Ended::Client(_), _) | (_, None) => {}
+    }
 
     // Finish.
     let is_answered = matches!(ended, Ended::Answered);
@@ -233,6 +248,11 @@ async fn answer<C: Client>(
     }
     let soap = told.soap.or_else(|| reply::soap_version(request, None));
     let body = reply::write(failure, soap, snapshot.config.faults.status, told.request_id(), &mut scratch.client_head);
+    say(body, request, scratch, client, told).await;
+}
+
+/// Sends an answer of our own, whose head stands ready.
+async fn say<C: Client>(body: Vec<u8>, request: &Request, scratch: &mut Scratch, client: &mut C, told: &mut Told) {
     told.status = scratch.client_head.status;
     let framing = Framing::Length(body.len() as u64);
     let is_head = request.method() == b"HEAD";
@@ -331,6 +351,9 @@ async fn reach(
                 attempts_here += 1;
                 let name = upstream.nodes.get(visit.node()).map(|node| node.name.clone()).unwrap_or_default();
                 tracing::warn!(node = %name, upstream = upstream.config.name, %error, "cannot connect to node");
+                if error.is_nodes() {
+                    node_failed(worker, upstream, visit.node());
+                }
                 let exists = matches!(visit.code(), Code::Pinned | Code::Lingering | Code::Moved | Code::Secondary);
                 if exists && matches!(error, ConnectError::Limit) {
                     return Err(Refusal::Busy { node: visit.node() }.into());
@@ -354,6 +377,15 @@ async fn reach(
                 }
             }
         }
+    }
+}
+
+/// Takes note that a node failed, and tells if that keeps new conversations away from it.
+fn node_failed(worker: &Worker, upstream: &Upstream, node: NodeId) {
+    let Some(node) = upstream.nodes.get(node) else { return };
+    let observe = &upstream.config.health.observe;
+    if let Some(time) = node.live.failed(worker.gateway.now().0, observe.connect_failures, observe.eject) {
+        tracing::warn!(node = %node.name, upstream = upstream.config.name, ?time, "node is ejected: it failed in a row");
     }
 }
 

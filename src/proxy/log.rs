@@ -107,8 +107,9 @@ impl Told {
         }
     }
 
-    /// Writes the line.
+    /// Counts the request, and writes its line.
     pub fn log(&self, worker: &Worker, connection: &Connection, snapshot: &Snapshot, request: &Request) {
+        worker.tally.count(self.code, self.status, self.started.elapsed());
         if !worker.lines.is_on() {
             return;
         }

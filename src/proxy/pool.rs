@@ -58,6 +58,16 @@ pub enum ConnectError {
     Unknown,
 }
 
+impl ConnectError {
+    /// Whether it says something about the node, rather than about our limits.
+    pub fn is_nodes(&self) -> bool {
+        match self {
+            Self::Timeout | Self::Name(_) | Self::Io(_) => true,
+            Self::Limit | Self::Unknown => false,
+        }
+    }
+}
+
 /// Idle node connections of one worker.
 #[derive(Debug, Default)]
 pub struct Pool {

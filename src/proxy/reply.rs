@@ -224,6 +224,17 @@ pub fn write(
     body
 }
 
+/// Whether new work is welcome, at a listener's `health_path`.
+pub fn health(is_ready: bool, head: &mut Response) -> Vec<u8> {
+    let (status, body) = if is_ready { (200, &b"ready\n"[..]) } else { (503, &b"stopping\n"[..]) };
+    head.start(Version::Http11, status, reason_phrase(status).as_bytes());
+    head.fields_mut().push(b"Content-Type", b"text/plain; charset=utf-8");
+    head.fields_mut().push(b"Cache-Control", b"no-store");
+    let mut number = [0; 20];
+    head.fields_mut().push(b"Content-Length", decimal(body.len() as u64, &mut number));
+    body.to_vec()
+}
+
 /// `value` in decimal digits.
 pub(super) fn decimal(mut value: u64, buffer: &mut [u8; 20]) -> &[u8] {
     let mut at = buffer.len();

@@ -10,6 +10,7 @@ use super::pool::Pool;
 use super::stop::Stop;
 use crate::gateway::Gateway;
 use crate::telemetry::Lines;
+use crate::telemetry::metrics::Tally;
 
 /// What the connections of one worker share. Never leaves its thread.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Worker {
     pub pool: Pool,
     /// Access-log lines on their way.
     pub lines: Lines,
+    /// What it counts.
+    pub tally: Arc<Tally>,
     /// Whether it is time to go.
     pub stop: Stop,
     /// Client connections of every worker.
@@ -85,12 +88,14 @@ impl Worker {
     /// A worker of this gateway. `seed` starts its random numbers.
     pub fn new(index: usize, gateway: Arc<Gateway>, loads: Arc<Loads>, seed: u64) -> Rc<Self> {
         let lines = gateway.access_log.lines();
+        let tally = gateway.tally();
         Rc::new(Self {
             index,
             gateway,
             buffers: Buffers::default(),
             pool: Pool::default(),
             lines,
+            tally,
             stop: Stop::default(),
             loads,
             random: Cell::new(seed | 1),

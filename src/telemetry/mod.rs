@@ -1,7 +1,8 @@
-//! What Castile tells about itself: the access log, and the log of events.
+//! What Castile tells about itself: the access log, the log of events, and metrics.
 
 mod access_log;
 mod events;
+pub mod metrics;
 mod record;
 
 pub use access_log::{AccessLog, Lines};

@@ -52,6 +52,9 @@ pub(super) fn stride(weight: u16) -> u64 {
 
 impl NodeSet {
     /// The node for a new conversation: ready, not down, not ejected, with room, not excluded. `None` if there is none.
+    ///
+    /// Where every node that could serve is ejected, ejections count for nothing: the fault may be ours, or the network's,
+    /// and a node that fails now and then serves more than none.
     pub fn pick(&self, pick: Pick<'_>) -> Option<&Node> {
         let node = match (pick.key, self.balance) {
             (Some(key), _) => self.by_key(key, &pick),
@@ -66,8 +69,9 @@ impl NodeSet {
 
     fn candidates<'s, 'p>(&'s self, pick: &Pick<'p>) -> impl Iterator<Item = &'s Node> + use<'s, 'p> {
         let Pick { exclude, group, now_ms, .. } = *pick;
+        let all_ejected = self.nodes().iter().all(|node| !node.live.takes_new(now_ms));
         self.nodes().iter().filter(move |node| {
-            node.live.takes_new(now_ms)
+            (node.live.takes_new(now_ms) || all_ejected && node.live.takes_new(u64::MAX))
                 && node.has_room()
                 && !exclude.contains(&node.id)
                 && group.is_none_or(|group| node.group.as_deref() == Some(group))
@@ -218,6 +222,17 @@ mod tests {
         assert_eq!(later.map(|node| &*node.name), Some("d"), "ejection is over");
         drop(full);
         assert_eq!(live(&set, "e").requests(), 0);
+    }
+
+    #[test]
+    fn where_all_are_ejected_none_is() {
+        let set = set(Balance::RoundRobin, "a b c");
+        live(&set, "a").set_health(Health::Down);
+        live(&set, "b").eject_until(5);
+        assert_eq!(order(&set, 2), "cc");
+        live(&set, "c").eject_until(5);
+        let served = order(&set, 4);
+        assert!(served.contains('b') && served.contains('c') && !served.contains('a'), "{served}");
     }
 
     #[test]

@@ -3,6 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// A node is ejected for no longer than this at a time, unless the file says so: one that came back long ago should not
+/// stand idle for an hour. Taste.
+pub const EJECT_MAX: Duration = Duration::from_secs(300);
 
 /// A machine, by its number in the [`super::Registry`]. Valid as long as the process; never stored or sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,7 +63,20 @@ pub struct Live {
     idle_connections: AtomicU32,
     conversations: AtomicU64,
     last_chosen_ms: AtomicU64,
+    health_since_ms: AtomicU64,
     ejected_until_ms: AtomicU64,
+    /// Failures in a row.
+    failed_in_row: AtomicU32,
+    /// Ejections in a row, each for twice as long as the one before.
+    ejections: AtomicU32,
+    /// Requests since the process began.
+    served: AtomicU64,
+    /// Failures since the process began.
+    failures: AtomicU64,
+    /// Ejections since the process began.
+    ejected: AtomicU64,
+    /// Changes of health since the process began.
+    health_changes: AtomicU64,
     health: AtomicU8,
     admin: AtomicU8,
     /// In how many node sets the machine stands, old snapshots included.
@@ -76,7 +94,14 @@ impl Live {
             idle_connections: AtomicU32::new(0),
             conversations: AtomicU64::new(0),
             last_chosen_ms: AtomicU64::new(0),
+            health_since_ms: AtomicU64::new(0),
             ejected_until_ms: AtomicU64::new(0),
+            failed_in_row: AtomicU32::new(0),
+            ejections: AtomicU32::new(0),
+            served: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            ejected: AtomicU64::new(0),
+            health_changes: AtomicU64::new(0),
             health: AtomicU8::new(Health::Unknown as u8),
             admin: AtomicU8::new(Admin::Ready as u8),
             sets: AtomicU32::new(0),
@@ -111,6 +136,26 @@ impl Live {
     /// Open connections that wait for a request.
     pub fn idle_connections(&self) -> u32 {
         self.idle_connections.load(Relaxed)
+    }
+
+    /// Requests it was given since the process began.
+    pub fn served(&self) -> u64 {
+        self.served.load(Relaxed)
+    }
+
+    /// Connects that failed, and exchanges that it did not finish, since the process began.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Relaxed)
+    }
+
+    /// How often it was ejected since the process began.
+    pub fn ejected(&self) -> u64 {
+        self.ejected.load(Relaxed)
+    }
+
+    /// How often its health changed since the process began.
+    pub fn health_changes(&self) -> u64 {
+        self.health_changes.load(Relaxed)
     }
 
     /// Conversations pinned to it (ended ones that linger are not counted).
@@ -171,6 +216,16 @@ impl Live {
         self.health.swap(health as u8, Relaxed) != health as u8
     }
 
+    /// Sets what checks say, as of `now_ms`. If that is new: for how many milliseconds the state before held; 0 for the first.
+    pub fn set_health_at(&self, health: Health, now_ms: u64) -> Option<u64> {
+        if !self.set_health(health) {
+            return None;
+        }
+        self.health_changes.fetch_add(1, Relaxed);
+        let before = self.health_since_ms.swap(now_ms, Relaxed);
+        Some(if before == 0 { 0 } else { now_ms.saturating_sub(before) })
+    }
+
     /// Sets what the operator wants. True if that is new.
     pub fn set_admin(&self, admin: Admin) -> bool {
         self.admin.swap(admin as u8, Relaxed) != admin as u8
@@ -181,14 +236,56 @@ impl Live {
         self.ejected_until_ms.store(ms, Relaxed);
     }
 
+    /// Takes note that a connect failed, or that it broke off, hung or answered garbage: what no caller can bring about.
+    /// If that ejects it, for how long: `eject` the first time, twice as long each further time in which nothing went
+    /// well between, up to [`EJECT_MAX`].
+    pub fn failed(&self, now_ms: u64, allowed: u32, eject: Duration) -> Option<Duration> {
+        self.failures.fetch_add(1, Relaxed);
+        let in_row = self.failed_in_row.fetch_add(1, Relaxed).saturating_add(1);
+        if in_row < allowed || self.is_ejected(now_ms) {
+            return None;
+        }
+        let before = self.ejections.fetch_add(1, Relaxed);
+        let longest = EJECT_MAX.max(eject);
+        let time = eject.saturating_mul(1u32.checked_shl(before).unwrap_or(u32::MAX)).min(longest);
+        let until = now_ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        // Of workers that see it fail at once, one ejects it.
+        let is_first = self
+            .ejected_until_ms
+            .fetch_update(Relaxed, Relaxed, |present| (present <= now_ms).then_some(until))
+            .is_ok();
+        if !is_first {
+            self.ejections.fetch_sub(1, Relaxed);
+            return None;
+        }
+        self.ejected.fetch_add(1, Relaxed);
+        Some(time)
+    }
+
+    /// Takes note that it answered a request, whatever the answer says. A present ejection runs out by itself.
+    pub fn went_well(&self) {
+        // Nearly always there is nothing to write, and the line stays shared between workers.
+        if self.failed_in_row.load(Relaxed) != 0 {
+            self.failed_in_row.store(0, Relaxed);
+        }
+        if self.ejections.load(Relaxed) != 0 {
+            self.ejections.store(0, Relaxed);
+        }
+    }
+
     /// Admits one request if fewer than `limit` are running (0 = no limit).
     pub fn try_enter(self: &Arc<Self>, limit: u32) -> Option<InFlight> {
-        add_within(&self.requests, limit).then(|| InFlight { live: Arc::clone(self) })
+        add_within(&self.requests, limit).then(|| self.admitted())
     }
 
     /// Admits one request whatever the limit.
     pub fn enter(self: &Arc<Self>) -> InFlight {
         self.requests.fetch_add(1, Relaxed);
+        self.admitted()
+    }
+
+    fn admitted(self: &Arc<Self>) -> InFlight {
+        self.served.fetch_add(1, Relaxed);
         InFlight { live: Arc::clone(self) }
     }
 
@@ -276,5 +373,51 @@ impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.set_idle(false);
         self.live.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a row of events comes to, one second apart: `-` a failure, `+` a success; the seconds it is ejected for, or `.`.
+    fn observe(events: &str) -> String {
+        let live = Live::new(NodeId(0), "g".into(), "n".into());
+        let told = events.chars().enumerate().map(|(second, event)| {
+            let now = 1 + second as u64 * 1000;
+            let ejected = match event {
+                '-' => live.failed(now, 3, Duration::from_secs(2)),
+                _ => {
+                    live.went_well();
+                    None
+                }
+            };
+            ejected.map_or(".".to_owned(), |time| time.as_secs().to_string())
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn failures_in_a_row_eject_for_longer_and_longer_until_something_goes_well() {
+        assert_eq!(observe("--+--+"), "......");
+        assert_eq!(observe("---"), "..2");
+        assert_eq!(observe("-----"), "..2.4", "when it is over, one more failure is enough");
+        assert_eq!(observe("---------"), "..2.4...8");
+        assert_eq!(observe("-----+--"), "..2.4...", "still ejected");
+        assert_eq!(observe("-----+..---"), "..2.4.....2", "after a success it begins anew");
+    }
+
+    #[test]
+    fn an_ejection_has_an_end() {
+        let live = Live::new(NodeId(0), "g".into(), "n".into());
+        let mut now = 1;
+        for _ in 0..100 {
+            let time = live.failed(now, 1, Duration::from_secs(10)).expect("it is ejected");
+            assert!(time <= EJECT_MAX);
+            now += time.as_millis() as u64;
+        }
+        assert_eq!(live.failed(now, 1, Duration::from_secs(10)), Some(EJECT_MAX));
+        let far = live.failed(now + 400_000, 1, Duration::from_secs(900));
+        assert_eq!(far, Some(Duration::from_secs(900)), "where the file says more, it holds");
     }
 }

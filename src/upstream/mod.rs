@@ -6,11 +6,13 @@
 //! and random numbers are arguments.
 
 mod balance;
+mod health;
 mod live;
 mod node;
 mod registry;
 
 pub use balance::{Balance, Pick};
-pub use live::{Admin, Health, InFlight, Live, NodeId, OpenConnection};
+pub use health::{Checked, together};
+pub use live::{Admin, EJECT_MAX, Health, InFlight, Live, NodeId, OpenConnection};
 pub use node::{Node, NodeLimits, NodeSet, NodeSpec};
 pub use registry::Registry;

@@ -2,10 +2,12 @@
 
 mod access_log;
 mod addresses;
+mod admin;
 mod architecture;
 mod encryption;
 mod failures;
 mod framing;
+mod health;
 mod http2;
 mod learning;
 mod messages;

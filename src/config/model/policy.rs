@@ -118,6 +118,8 @@ pub enum Probe {
     Soap {
         /// The file that holds it.
         envelope: PathBuf,
+        /// Where it is posted.
+        path: String,
         /// A selector (`body p:pingResponse`) that must find something; `None` = any answer that is no Fault.
         expect: Option<Text>,
     },

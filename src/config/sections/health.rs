@@ -24,6 +24,11 @@ fn check(s: &mut Section, namespaces: &Prefixes) -> Option<Check> {
     let at = s.at;
     let envelope = s.optional("soap", "File of an envelope to be posted; any answer but a Fault is good.", FILE);
     let expect = s.optional_with("expect", "With soap: a selector that must find something in the answer.", text);
+    let posted = s.optional(
+        "path",
+        "With soap: the path it is posted to; / where it is not said.",
+        Checked("a path such as /app", path),
+    );
     let get =
         s.optional("get", "Path to GET; a status of 200 to 399 is good.", Checked("a path such as /app?wsdl", path));
     let tcp = s.value("tcp", "Whether a connection that stands is enough.", FLAG, false);
@@ -54,15 +59,18 @@ fn check(s: &mut Section, namespaces: &Prefixes) -> Option<Check> {
     if s.place_of("soap").is_none() && expect.is_some() {
         s.problem("expect", "only the answer to a SOAP probe is read; write soap: FILE, or remove expect");
     }
+    if s.place_of("soap").is_none() && posted.is_some() {
+        s.problem("path", "is where a SOAP probe is posted; write soap: FILE, or get: PATH for a GET");
+    }
     if let Some(expect) = &expect
-        && let Err(problems) = compile(expect, namespaces)
+        && let Err(problems) = expectation(expect, namespaces)
     {
         for (_, message) in problems {
             s.problem("expect", message);
         }
     }
     let probe = match (envelope, get) {
-        (Some(envelope), _) => Probe::Soap { envelope, expect },
+        (Some(envelope), _) => Probe::Soap { envelope, path: posted.unwrap_or_else(|| "/".to_owned()), expect },
         (None, Some(path)) => Probe::Get(path),
         (None, None) => Probe::Tcp,
     };
@@ -70,8 +78,11 @@ fn check(s: &mut Section, namespaces: &Prefixes) -> Option<Check> {
     Some(Check { at, probe, port, interval, timeout, fall, rise })
 }
 
-/// Whether a selector can find something in an answer: it is read as a key learnt from one.
-fn compile(expect: &Text, namespaces: &Prefixes) -> Result<RuleSet, Vec<(Mark, String)>> {
+/// What a check expects in an answer, read as a key learnt from one.
+///
+/// # Errors
+/// The selector cannot find anything in an answer.
+pub fn expectation(expect: &Text, namespaces: &Prefixes) -> Result<RuleSet, Vec<(Mark, String)>> {
     let mut prefixes = presets::prefixes().clone();
     prefixes.extend(namespaces.clone());
     let key = Key {

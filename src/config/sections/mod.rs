@@ -11,6 +11,7 @@ pub mod rules;
 mod sticky;
 mod upstream;
 
+pub use health::expectation;
 pub use names::{name, namespaces, text};
 pub use sticky::sticky;
 pub use upstream::CONNECTION;

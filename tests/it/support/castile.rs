@@ -19,6 +19,10 @@ pub struct Castile {
     /// What its workers share.
     pub gateway: Arc<Gateway>,
     server: Option<Server>,
+    /// Where the admin API listens, if it does.
+    pub admin: Option<SocketAddr>,
+    /// Its end ends the control plane.
+    _control: tokio::sync::oneshot::Sender<()>,
     folder: tempfile::TempDir,
 }
 
@@ -29,7 +33,13 @@ impl Castile {
         let config = read(yaml, folder.path());
         let gateway = Gateway::new(config).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
         let server = Server::start(Arc::clone(&gateway)).expect("the gateway starts");
-        Self { gateway, server: Some(server), folder }
+        let (admin, control) = control(&gateway);
+        Self { gateway, server: Some(server), admin, _control: control, folder }
+    }
+
+    /// Sends a request to the admin API and reads the answer.
+    pub fn ask_admin(&self, request: impl AsRef<[u8]>) -> super::Message {
+        Peer::connect(self.admin.expect("the admin API listens")).ask(request)
     }
 
     fn server(&mut self) -> &mut Server {
@@ -91,11 +101,37 @@ impl Drop for Castile {
     }
 }
 
+/// Health checks and the admin API, in a thread of their own until the sender is dropped.
+fn control(gateway: &Arc<Gateway>) -> (Option<SocketAddr>, tokio::sync::oneshot::Sender<()>) {
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let (told, bound) = std::sync::mpsc::channel();
+    let gateway = Arc::clone(gateway);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async move {
+            let admin = castile::admin::Listener::bind(Arc::clone(&gateway)).await.expect("the admin address is free");
+            told.send(admin.as_ref().map(|admin| admin.address().expect("bound"))).expect("somebody waits");
+            let admin = async {
+                match admin {
+                    Some(admin) => admin.run().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = castile::health::run(gateway) => {}
+                () = admin => {}
+                _ = ended => {}
+            }
+        });
+    });
+    (bound.recv().expect("the control plane starts"), end)
+}
+
 fn read(yaml: &str, folder: &Path) -> Config {
     let workers = if yaml.contains("workers:") { "" } else { "workers: 2\n" };
     let log = folder.join("access.json");
-    let yaml =
-        format!("{workers}{yaml}\nadmin: {{address: none}}\naccess_log: {{file: {}, format: json}}\n", log.display());
+    let admin = if yaml.contains("admin:") { "" } else { "admin: {address: none}\n" };
+    let yaml = format!("{workers}{yaml}\n{admin}access_log: {{file: {}, format: json}}\n", log.display());
     let loaded = Config::parse(&yaml, "test.yaml").unwrap_or_else(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         panic!("{}\n{yaml}", problems.join("\n"))

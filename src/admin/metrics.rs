@@ -1,0 +1,92 @@
+//! What the gateway counts, gathered for Prometheus.
+
+use std::sync::Arc;
+
+use super::nodes::{health_text, state_text};
+use crate::gateway::Gateway;
+use crate::telemetry::metrics::{self as m, Metric, Text};
+use crate::upstream::{Admin, Health, Live};
+
+/// All metrics as text.
+pub fn text(gateway: &Gateway) -> String {
+    let mut text = Text::default();
+    let snapshot = gateway.snapshot();
+    let now = gateway.now();
+    let flag = |is: bool| if is { 1.0 } else { 0.0 };
+    text.many(m::INFO, [(&[("version", env!("CARGO_PKG_VERSION"))][..], 1.0)]);
+    text.one(m::READY, flag(!gateway.is_stopping()));
+    text.one(m::UPTIME, now.0 as f64 / 1e3);
+    text.one(m::RELOADS, gateway.reloads() as f64);
+    text.one(m::RELOADS_REFUSED, gateway.refused_reloads().0 as f64);
+    text.tallies(&gateway.tallies());
+    text.one(m::ACCESS_LOG_DROPPED, gateway.access_log.dropped() as f64);
+
+    let events: Vec<_> = gateway.affinity.counters().each().map(|(name, count)| ([("event", name)], count)).collect();
+    text.many(m::AFFINITY_EVENTS, events.iter().map(|(labels, count)| (&labels[..], *count as f64)));
+    let gauges = gateway.affinity.gauges();
+    text.one(m::CONVERSATIONS, gauges.conversations as f64);
+    text.one(m::CONVERSATIONS_SPARE, gauges.spare as f64);
+    text.one(m::CONVERSATIONS_MAX, snapshot.config.affinity.max_conversations as f64);
+    text.one(m::KEYS, gauges.keys as f64);
+    text.one(m::KEYS_MAX, snapshot.config.affinity.max_keys as f64);
+    text.one(m::HINTS, gauges.hints as f64);
+
+    // A machine has one set of numbers, however many upstreams name it.
+    let machines: Vec<Arc<Live>> =
+        gateway.registry.machines().into_iter().filter(|live| live.is_configured()).collect();
+    let mut each = |metric: Metric, value: &dyn Fn(&Live) -> f64| {
+        let labels: Vec<_> =
+            machines.iter().map(|live| [("group", &**live.group()), ("node", &**live.name())]).collect();
+        text.many(metric, labels.iter().zip(&machines).map(|(labels, live)| (&labels[..], value(live))));
+    };
+    each(m::NODE_REQUESTS, &|live| live.served() as f64);
+    each(m::NODE_FAILURES, &|live| live.failures() as f64);
+    each(m::NODE_EJECTIONS, &|live| live.ejected() as f64);
+    each(m::NODE_HEALTH_CHANGES, &|live| live.health_changes() as f64);
+    each(m::NODE_IN_FLIGHT, &|live| f64::from(live.requests()));
+    each(m::NODE_CONNECTIONS, &|live| f64::from(live.connections()));
+    each(m::NODE_IDLE, &|live| f64::from(live.idle_connections()));
+    each(m::NODE_CONVERSATIONS, &|live| live.conversations() as f64);
+    each(m::NODE_EJECTED, &|live| flag(live.is_ejected(now.0)));
+    by_word(
+        &mut text,
+        m::NODE_HEALTH,
+        "health",
+        &machines,
+        &[Health::Unknown, Health::Up, Health::Down],
+        health_text,
+        |live| live.health(),
+    );
+    by_word(
+        &mut text,
+        m::NODE_STATE,
+        "state",
+        &machines,
+        &[Admin::Ready, Admin::Drain, Admin::Maint],
+        state_text,
+        |live| live.admin(),
+    );
+    text.finish()
+}
+
+/// One sample for each machine and each word it could be described by; 1 for the one that holds.
+fn by_word<T: Copy + PartialEq>(
+    text: &mut Text,
+    metric: Metric,
+    label: &str,
+    machines: &[Arc<Live>],
+    values: &[T],
+    word: fn(T) -> &'static str,
+    present: fn(&Live) -> T,
+) {
+    let samples: Vec<_> = machines
+        .iter()
+        .flat_map(|live| {
+            values.iter().map(move |value| {
+                let labels = [("group", &**live.group()), ("node", &**live.name()), (label, word(*value))];
+                (labels, if present(live) == *value { 1.0 } else { 0.0 })
+            })
+        })
+        .collect();
+    text.many(metric, samples.iter().map(|(labels, value)| (&labels[..], *value)));
+}

@@ -1,0 +1,101 @@
+//! Nodes as the API shows and changes them.
+
+use serde::Serialize;
+
+use crate::gateway::Gateway;
+use crate::upstream::{Admin, Health, Node};
+
+/// One node of one upstream.
+#[derive(Debug, Serialize)]
+pub struct NodeView {
+    /// The upstream.
+    pub upstream: String,
+    /// The node's name.
+    pub node: String,
+    /// Its affinity group: equal names in one group are one machine, with one state and one set of numbers.
+    pub affinity_group: String,
+    /// Where it listens.
+    pub url: String,
+    /// `ready`, `drain` or `maint`.
+    pub state: &'static str,
+    /// `unknown`, `up` or `down`.
+    pub health: &'static str,
+    /// For how many milliseconds more it gets no new conversation because it failed; 0 = it does.
+    pub ejected_ms: u64,
+    /// Conversations pinned to it.
+    pub conversations: u64,
+    /// Requests it works on.
+    pub requests: u32,
+    /// Open connections.
+    pub connections: u32,
+    /// Of these, those that wait for a request.
+    pub idle_connections: u32,
+    /// Requests it was given since the start.
+    pub requests_total: u64,
+    /// Connects that failed and exchanges it did not finish, since the start.
+    pub failures_total: u64,
+}
+
+/// All nodes of the present configuration, in file order.
+pub fn all(gateway: &Gateway) -> Vec<NodeView> {
+    let snapshot = gateway.snapshot();
+    let now_ms = gateway.now().0;
+    let of = |upstream: &std::sync::Arc<crate::gateway::Upstream>| {
+        let nodes = upstream.nodes.nodes().iter().zip(&upstream.targets);
+        nodes.map(|(node, target)| view(upstream, node, target, now_ms)).collect::<Vec<_>>()
+    };
+    snapshot.upstreams.iter().flat_map(of).collect()
+}
+
+fn view(upstream: &crate::gateway::Upstream, node: &Node, target: &crate::gateway::Target, now_ms: u64) -> NodeView {
+    let live = &node.live;
+    NodeView {
+        upstream: upstream.config.name.clone(),
+        node: node.name.to_string(),
+        affinity_group: live.group().to_string(),
+        url: target.url.to_string(),
+        state: state_text(live.admin()),
+        health: health_text(live.health()),
+        ejected_ms: live.ejected_until_ms().saturating_sub(now_ms),
+        conversations: live.conversations(),
+        requests: live.requests(),
+        connections: live.connections(),
+        idle_connections: live.idle_connections(),
+        requests_total: live.served(),
+        failures_total: live.failures(),
+    }
+}
+
+/// Changes the administrative state of a node, and gives its state before; `None` where there is no such node. The state
+/// holds until it is changed again: a reload that still names the node keeps it, whatever the file says.
+pub fn set_state(gateway: &Gateway, upstream: &str, node: &str, state: Admin) -> Option<Admin> {
+    let snapshot = gateway.snapshot();
+    let upstream = snapshot.upstreams.iter().find(|one| one.config.name == upstream)?;
+    let node = upstream.nodes.nodes().iter().find(|one| &*one.name == node)?;
+    let before = node.live.admin();
+    node.live.set_admin(state);
+    Some(before)
+}
+
+/// The word for an administrative state.
+pub fn state_text(state: Admin) -> &'static str {
+    match state {
+        Admin::Ready => "ready",
+        Admin::Drain => "drain",
+        Admin::Maint => "maint",
+    }
+}
+
+/// The administrative state of a word.
+pub fn state_of(word: &str) -> Option<Admin> {
+    [Admin::Ready, Admin::Drain, Admin::Maint].into_iter().find(|state| state_text(*state) == word)
+}
+
+/// The word for a health.
+pub fn health_text(health: Health) -> &'static str {
+    match health {
+        Health::Unknown => "unknown",
+        Health::Up => "up",
+        Health::Down => "down",
+    }
+}
