@@ -34,14 +34,21 @@ pub struct Change {
 pub struct Addresses {
     /// The origins that are known by scheme, host and port.
     from: Vec<Origin>,
-    /// The host that the node was asked for; services write their own address from it, often with another scheme, or
+    /// The hosts that the node was asked for, or told of; services write their own address from it, often with another scheme, or
     /// without the port.
-    asked: Option<Origin>,
+    asked: Vec<Origin>,
     to: Origin,
     /// Begins every path on the first side; goes.
     strip: String,
     /// Begins every path on the other side.
     add: String,
+}
+
+impl Change {
+    /// Whether it changes nothing.
+    pub fn is_nothing(&self) -> bool {
+        self.length == 0 && self.with.is_empty()
+    }
 }
 
 impl Origin {
@@ -120,7 +127,7 @@ impl Addresses {
     /// Addresses that lead to one of `from`, or as it seems to `asked`, lead to `to`; their paths begin with `add`
     /// instead of `strip`. Prefixes begin with `/` and do not end in one, or are empty. `None` if the new beginning could
     /// not be written in a URL.
-    pub fn new(from: Vec<Origin>, asked: Option<Origin>, to: Origin, strip: &str, add: &str) -> Option<Self> {
+    pub fn new(from: Vec<Origin>, asked: Vec<Origin>, to: Origin, strip: &str, add: &str) -> Option<Self> {
         let (strip, add) = (strip.trim_end_matches('/').to_owned(), add.trim_end_matches('/').to_owned());
         let is_path = |path: &str| path.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"?#\\".contains(&byte));
         let begins = |path: &str| path.is_empty() || path.starts_with('/') && !path.starts_with("//");
@@ -166,10 +173,12 @@ impl Addresses {
     }
 
     fn is_asked(&self, begin: &Begin) -> bool {
-        let Some(asked) = self.asked.as_ref().filter(|asked| asked.host == begin.origin.host) else { return false };
-        let port = begin.origin.port;
+        let Origin { host, port, .. } = &begin.origin;
         // Another service of the same machine has another port.
-        !begin.has_port || port == asked.port || self.from.iter().any(|origin| origin.port == port)
+        let is_port = |asked: &Origin| {
+            !begin.has_port || *port == asked.port || self.from.iter().any(|origin| origin.port == *port)
+        };
+        self.asked.iter().any(|asked| asked.host == *host && is_port(asked))
     }
 }
 
@@ -189,7 +198,7 @@ mod tests {
 
     fn check(strip: &str, add: &str, url: &str, expected: &str) {
         let from = vec![origin("http://10.0.0.1:8080"), origin("http://node2"), origin("http://[::1]:81")];
-        let asked = Some(origin("http://gw:8443"));
+        let asked = vec![origin("http://gw:8443")];
         let addresses = Addresses::new(from, asked, origin("https://gw:8443"), strip, add).expect("prefixes");
         let found = addresses.url(url.as_bytes()).map(|change| change.with + &url[change.length..]);
         assert_eq!(found.as_deref().unwrap_or(url), expected, "{url}");
@@ -261,7 +270,7 @@ mod tests {
             assert_eq!(Origin::new(false, authority.as_bytes()), None, "{authority}");
         }
         for prefix in ["a", "//a", "/a b", "/a?b", "/<"] {
-            assert!(Addresses::new(Vec::new(), None, origin("http://h"), "", prefix).is_none(), "{prefix}");
+            assert!(Addresses::new(Vec::new(), Vec::new(), origin("http://h"), "", prefix).is_none(), "{prefix}");
         }
     }
 }

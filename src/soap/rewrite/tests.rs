@@ -26,7 +26,7 @@ const EXPECTED: &[(&str, &str)] = &[
 
 fn addresses() -> Addresses {
     let origin = |url| Origin::of_url(url).expect("a URL").0;
-    Addresses::new(vec![origin("http://node:81")], None, origin("https://public"), "", "/p").expect("prefixes")
+    Addresses::new(vec![origin("http://node:81")], Vec::new(), origin("https://public"), "", "/p").expect("prefixes")
 }
 
 fn places(paths: &[&str]) -> Arc<Places> {
