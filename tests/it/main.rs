@@ -11,6 +11,7 @@ mod learning;
 mod messages;
 mod program;
 mod reload;
+mod rewriting;
 mod sharing;
 mod smuggling;
 mod support;
