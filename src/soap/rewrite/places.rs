@@ -17,7 +17,7 @@ const NS_BINDINGS: [&[u8]; 3] = [
     b"http://schemas.xmlsoap.org/wsdl/http/",
 ];
 /// All versions of WS-Addressing.
-const NS_ADDRESSING: [&str; 4] = [
+pub(super) const NS_ADDRESSING: [&str; 4] = [
     "http://www.w3.org/2005/08/addressing",
     "http://schemas.xmlsoap.org/ws/2004/08/addressing",
     "http://schemas.xmlsoap.org/ws/2004/03/addressing",

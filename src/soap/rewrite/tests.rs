@@ -248,3 +248,52 @@ fn wsa_to_changes_in_every_version_of_ws_addressing() {
         assert_eq!(String::from_utf8_lossy(&out), message("https://public/p"));
     }
 }
+
+/// Recorded exchanges: whatever the bytes are, only addresses of the node change, and nothing depends on the pieces.
+#[test]
+fn recorded_messages_change_in_their_addresses_only() {
+    let prefixes: Prefixes = [("w".to_owned(), places::NS_ADDRESSING.map(str::to_owned).to_vec())].into();
+    let path = |part, text| Path::parse(part, text, &prefixes).expect("a path");
+    let paths = vec![path(Part::Body, "**/w:Address"), path(Part::Header, "**/w:Address"), path(Part::Header, "w:To")];
+    let places = Arc::new(Places::new(paths, true));
+    let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/captures")).expect("captures");
+    let folders = folders.map(|folder| folder.expect("a folder").path()).filter(|folder| folder.is_dir());
+    let mut changed = Vec::new();
+    for file in folders.flat_map(|folder| std::fs::read_dir(folder).expect("a folder")) {
+        let file = file.expect("a file").path();
+        let bytes = std::fs::read(&file).expect("a file");
+        let Some(at) = memchr::memmem::find(&bytes, b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(&bytes[..at]).into_owned();
+        let field =
+            head.lines().find_map(|line| line.to_ascii_lowercase().starts_with("content-type:").then_some(line));
+        let Some((_, content_type)) = field.and_then(|line| line.split_once(':')) else { continue };
+        let body = &bytes[at + 4..];
+        let Some(url) = memchr::memmem::find(body, b"http://127.0.0.1:") else { continue };
+        let end = body[url + 17..].iter().position(|byte| !byte.is_ascii_digit()).expect("an end") + url + 17;
+        let origin = std::str::from_utf8(&body[url..end]).expect("ASCII");
+        let run = |size: usize| {
+            let of = |url| Origin::of_url(url).expect("a URL").0;
+            let public = Addresses::new(vec![of(origin)], Vec::new(), of("https://gateway.public"), "", "/prefix");
+            let content = Content { content_type: Some(content_type.as_bytes()), content_encoding: None };
+            let mut rewriter = Rewriter::new(Arc::clone(&places), public.expect("prefixes"), content)?;
+            let mut out = Vec::new();
+            body.chunks(size).for_each(|piece| rewriter.push(piece, &mut out));
+            rewriter.end(&mut out);
+            Some((out, rewriter.tally()))
+        };
+        let Some((out, tally)) = run(body.len()) else { continue };
+        for size in [1, 3, 100] {
+            assert!(run(size) == Some((out.clone(), tally)), "{file:?} in pieces of {size}");
+        }
+        // Bytes that are no text are in attachments, which pass.
+        let text: String = out.iter().map(|byte| char::from(*byte)).collect();
+        let back: Vec<u8> = text.replace("https://gateway.public/prefix", origin).chars().map(|c| c as u8).collect();
+        assert!(back == body, "{file:?}");
+        if tally.changed > 0 {
+            changed.push(file.parent().and_then(|folder| folder.file_name()).expect("a folder").to_owned());
+        }
+    }
+    for product in ["metro-stateful", "axis2-1.6.4-wsa200408", "sandesha2-rm10"] {
+        assert!(changed.iter().any(|folder| folder == product), "{product}: {changed:?}");
+    }
+}
