@@ -22,14 +22,12 @@ const fn row(key: &'static str, value: &'static str, instead: &'static str) -> P
 const PENDING: &[Pending] = &[
     row("upstreams.*.sticky.keys.learn_outbound", "", "requests that nodes send out are not read"),
     row("upstreams.*.sticky.lost.not_executed", "", "the fault is passed on, and no other node is tried"),
-    row("upstreams.*.sticky.rewrite_url", "", "addresses in answers stay as they are"),
     row("upstreams.*.sticky.unknown_key", "ask_nodes", "it counts as balance"),
     row("upstreams.*.sticky.on_node_down", "wait", "it counts as fault"),
     row("upstreams.*.sticky.wait", "", "nothing waits for a node"),
     row("upstreams.*.sticky.on_session_replaced", "fault", "the answer passes"),
     row("upstreams.*.sticky.concurrency", "", "any number of requests runs at once"),
     row("upstreams.*.sticky.cookie", "", "no cookie is set or read"),
-    row("upstreams.*.rewrite", "", "addresses in answers stay as they are"),
     row(
         "upstreams.*.limits.queue",
         "",

@@ -5,12 +5,14 @@
 
 mod lesson;
 pub mod reading;
+mod rewriting;
 mod routes;
 mod shared;
 mod snapshot;
 mod tls;
 
 pub use lesson::{Lesson, VisitStory};
+pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
 pub(crate) use shared::unix_ms;
 pub use shared::{Gateway, Secret, StartError};

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 
+use super::rewriting::Rewriting;
 use super::routes::{Route, Routes};
 use super::tls;
 use crate::affinity::{OnNodeDown, Policy, SharedSessions, UnknownKey};
@@ -61,6 +62,8 @@ pub struct Upstream {
     pub policy: Policy,
     /// How node connections are shared.
     pub connection: Connection,
+    /// What is rewritten; `None` = nothing.
+    pub rewriting: Option<Rewriting>,
     /// TLS towards its nodes; `None` where no URL is `https`.
     pub tls: Option<Arc<ClientConfig>>,
 }
@@ -193,6 +196,7 @@ impl Upstream {
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             policy: policy(config, &rules),
             connection: config.connection.unwrap_or(rules.connection()),
+            rewriting: Rewriting::compile(config, &rules),
             rules,
             nodes: NodeSet::new(balance(config.balance), specs),
             targets,

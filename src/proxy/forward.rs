@@ -15,6 +15,7 @@ use super::forwarding;
 use super::h1::{BodyDecoder, BodyError, Fill, Framing, HeadLimits, response_framing};
 use super::intake::Message;
 use super::pool::NodeConnection;
+use super::rewrite::{Answer, Beginning, Exchange};
 use super::worker::Worker;
 use crate::config::model::Timeouts;
 use crate::gateway::Lesson;
@@ -87,6 +88,12 @@ pub struct Forward<'a, 'l, C: Client> {
     pub out: &'a mut Response,
     /// What changes in heads.
     pub policy: &'a forwarding::Policy,
+    /// What is rewritten; `None` = nothing.
+    pub rewrite: Option<&'a Exchange<'a>>,
+    /// What the request begins with instead of what came.
+    pub beginning: Option<Beginning>,
+    /// The answer's message, where it is rewritten.
+    pub answer: Option<Answer>,
     /// What is learnt from the answer.
     pub lesson: &'a mut Lesson<'l>,
     /// Limits.
@@ -199,6 +206,26 @@ impl<C: Client> Forward<'_, '_, C> {
         loop {
             let whole = self.client.body_is_whole();
             self.message.scan(self.client.body(), whole);
+            if let Some(beginning) = &mut self.beginning {
+                match self.node.wire.poll_send(cx, &beginning.bytes, false, None) {
+                    Poll::Ready(Ok(count)) => {
+                        *moved = true;
+                        self.passed.bytes_in += count as u64;
+                        beginning.bytes.drain(..count);
+                        if beginning.bytes.is_empty() {
+                            self.client.consume_body(beginning.replaces);
+                            self.message.scanned -= beginning.replaces;
+                            self.beginning = None;
+                        }
+                    }
+                    Poll::Ready(Err(_)) => {
+                        *up = Up::Refused;
+                        return Ok(None);
+                    }
+                    Poll::Pending => return Ok(Some(Waiting::NodeTakes)),
+                }
+                continue;
+            }
             if !self.client.body().is_empty() || whole {
                 let trailers = if whole { self.request_trailers() } else { None };
                 match self.node.wire.poll_send(cx, self.client.body(), whole, trailers.as_ref()) {
@@ -274,7 +301,12 @@ impl<C: Client> Forward<'_, '_, C> {
                 self.lesson.message(self.request.view(self.message), self.head, &body[*scanned..], whole);
                 *scanned = body.len();
             }
-            if !body.is_empty() || whole {
+            if self.answer.is_some() {
+                if let Some(wait) = self.pass_rewritten(cx, whole, moved)? {
+                    return Ok(wait);
+                }
+                *scanned = 0;
+            } else if !body.is_empty() || whole {
                 let trailers = self.node.wire.trailers().filter(|fields| whole && !fields.is_empty());
                 match self.client.poll_send(cx, body, whole, trailers) {
                     Poll::Ready(Ok(count)) => {
@@ -309,6 +341,45 @@ impl<C: Client> Forward<'_, '_, C> {
                 }
             }
         }
+    }
+
+    /// Rewrites and passes what there is of the answer. `None`: the node must send more; else as [`Self::pass_answer`].
+    #[allow(clippy::type_complexity)]
+    fn pass_rewritten(
+        &mut self,
+        cx: &mut Context<'_>,
+        whole: bool,
+        moved: &mut bool,
+    ) -> Result<Option<Option<Waiting>>, Ended> {
+        let Some(answer) = &mut self.answer else { return Ok(None) };
+        let at_hand = self.node.wire.body().len();
+        answer.take(self.node.wire.body(), whole);
+        self.node.wire.consume_body(at_hand);
+        if !answer.has_begun {
+            match answer.begin(self.out) {
+                Some(framing) => self.client.begin(self.out, framing),
+                None => return Ok(None),
+            }
+        }
+        while !answer.out.is_empty() || answer.is_whole {
+            let trailers = self.node.wire.trailers().filter(|fields| answer.is_whole && !fields.is_empty());
+            match self.client.poll_send(cx, &answer.out, answer.is_whole, trailers) {
+                Poll::Ready(Ok(count)) => {
+                    *moved = true;
+                    self.passed.bytes_out += count as u64;
+                    answer.out.drain(..count);
+                    if answer.is_whole && answer.out.is_empty() && self.client.is_sent() {
+                        return Ok(Some(None));
+                    }
+                }
+                Poll::Ready(Err(_)) => {
+                    self.passed.node_is_done = whole;
+                    return Err(Ended::Client(ClientEnd::Gone));
+                }
+                Poll::Pending => return Ok(Some(Some(Waiting::ClientTakes))),
+            }
+        }
+        Ok(None)
     }
 
     /// Reads heads until the final one: `None` while it has not come.
@@ -370,7 +441,13 @@ impl<C: Client> Forward<'_, '_, C> {
             // The client may send its body now, or not: nobody could say where its next request begins (RFC 9110 §10.1.1).
             self.client.close();
         }
-        self.client.begin(self.out, framing);
+        if let Some(rewrite) = self.rewrite {
+            rewrite.head(self.out);
+            self.answer = rewrite.answer(self.out, framing, self.request.head.method());
+        }
+        if self.answer.is_none() {
+            self.client.begin(self.out, framing);
+        }
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use super::intake::{self, Budget, Message};
 use super::log::Told;
 use super::pool::{ConnectError, NodeConnection};
 use super::reply::{self, Failure};
+use super::rewrite::{self, Beginning, Exchange};
 use super::worker::Worker;
 use crate::affinity::{Ask, Code, End, Outcome, Refusal, Visit};
 use crate::config::model::{HostHeader, RequestFraming};
@@ -142,6 +143,13 @@ async fn serve<C: Client>(
         framing => framing,
     };
 
+    if let Some(limit) = rewrite::reads_request(route, request, framing) {
+        let budget = budget(snapshot, route.timeouts.stall);
+        let budget = Budget { message: budget.message.min(limit), ..budget };
+        let deadline = &mut scratch.deadline;
+        intake::read(worker, client, &mut message, expects_continue, budget, deadline, |_| false).await?;
+    }
+
     // Match.
     let view = parts.view(&message);
     let mut keys = std::mem::take(&mut scratch.keys);
@@ -164,7 +172,30 @@ async fn serve<C: Client>(
 
     // Forward and learn.
     let policy = forwarding_policy(connection, route);
-    write_head(connection, request, &policy, upstream, visit.node(), framing, message.continued, scratch, &mut node);
+    let exchange = Exchange::new(connection, request, route, visit.node(), &policy);
+    let beginning = exchange.as_ref().and_then(|exchange| {
+        let is_read = rewrite::reads_request(route, request, framing).is_some();
+        is_read.then(|| exchange.beginning(fields, client.body(), client.body_is_whole())).flatten()
+    });
+    let framing = match (framing, &beginning) {
+        (Framing::Length(length), Some(Beginning { bytes, replaces })) => {
+            Framing::Length(length + bytes.len() as u64 - *replaces as u64)
+        }
+        (framing, _) => framing,
+    };
+    let rewrite = exchange.as_ref();
+    write_head(
+        connection,
+        request,
+        &policy,
+        upstream,
+        visit.node(),
+        rewrite,
+        framing,
+        message.continued,
+        scratch,
+        &mut node,
+    );
     let now_unix = (told.started_unix_ms / 1000) as i64;
     let mut lesson = Lesson::new(&worker.gateway, snapshot, upstream, keyer, visit, now_unix);
     let forwarded_at = Instant::now();
@@ -177,6 +208,9 @@ async fn serve<C: Client>(
         head: &mut scratch.node_head,
         out: &mut scratch.client_head,
         policy: &policy,
+        rewrite,
+        beginning,
+        answer: None,
         lesson: &mut lesson,
         timeouts: &route.timeouts,
         deadline: &mut scratch.deadline,
@@ -486,6 +520,7 @@ fn write_head(
     policy: &forwarding::Policy,
     upstream: &Upstream,
     node: NodeId,
+    rewrite: Option<&Exchange<'_>>,
     framing: Framing,
     continued: bool,
     scratch: &mut Scratch,
@@ -507,11 +542,15 @@ fn write_head(
         onward.fields_mut().retain(|field| field.known != Name::Expect);
     }
     let was_reframed = framing != Framing::Chunked && onward.fields().known(Name::TransferEncoding).is_some();
-    if (request.version == Version::Http2 && framing != Framing::Empty) || was_reframed {
+    let is_longer = matches!((framing, onward.fields().known(Name::ContentLength)), (Framing::Length(length), Some(told)) if told != length.to_string().as_bytes());
+    if (request.version == Version::Http2 && framing != Framing::Empty) || was_reframed || is_longer {
         forwarding::set_framing(onward.fields_mut(), framing);
     }
     if !upstream.rules.response_wanted().is_empty() {
         forwarding::ask_for_readable(onward.fields_mut());
+    }
+    if let Some(rewrite) = rewrite {
+        rewrite.ask_for_plain(onward.fields_mut());
     }
     for name in upstream.rules.strip_request_headers() {
         onward.fields_mut().retain(|field| !field.name.eq_ignore_ascii_case(name.as_bytes()));

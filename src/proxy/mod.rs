@@ -24,6 +24,7 @@ mod log;
 mod pool;
 pub mod proxy_protocol;
 mod reply;
+mod rewrite;
 mod server;
 mod stop;
 mod stream;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex::bytes::Regex;
 
 use super::condition::Condition;
+use super::rewrite::RewriteUrls;
 use super::selector::{Place, Selector, Side, like};
 use super::spec::{self, Connection, Mark, Role, Scope};
 use super::transform::{Transform, regex};
@@ -120,6 +121,7 @@ pub struct RuleSet {
     message_rules: Vec<(u16, Part)>,
     connection: Connection,
     strip_request_headers: Vec<String>,
+    rewrite_urls: RewriteUrls,
 }
 
 impl Default for RuleSet {
@@ -139,6 +141,7 @@ impl RuleSet {
         let mut problems = Vec::new();
         let (mut request, mut response) = (Wanted::new(), Wanted::new());
         let mut keys: Vec<KeyRule> = Vec::new();
+        let mut rewrite_urls = RewriteUrls::default();
         let (mut end, mut lost, mut ttl_from) = (Vec::new(), Vec::new(), Vec::new());
         for set in sets {
             let mut known = prefixes.clone();
@@ -161,6 +164,11 @@ impl RuleSet {
             }
             for condition in &set.lost {
                 lost.push(Condition::compile(condition, &known, &mut request, &mut response, &mut problems));
+            }
+            for text in &set.rewrite_url {
+                if let Err(message) = rewrite_urls.add(text, &known) {
+                    problems.push((text.at, message));
+                }
             }
             if let Some(from) = &set.ttl.from {
                 ttl_from.extend(ttl_selector(from, &known, &mut response, &mut problems));
@@ -187,6 +195,7 @@ impl RuleSet {
             end,
             lost,
             ttl_from,
+            rewrite_urls,
             ttl: decide_ttl(sets, ttl),
             request: Arc::new(request),
             response: Arc::new(response),
@@ -260,6 +269,11 @@ impl RuleSet {
     /// Request fields that the presets take out.
     pub fn strip_request_headers(&self) -> &[String] {
         &self.strip_request_headers
+    }
+
+    /// Places in answers that hold node URLs.
+    pub fn rewrite_urls(&self) -> &RewriteUrls {
+        &self.rewrite_urls
     }
 
     /// Whether any rule reads or learns route tags.

@@ -20,6 +20,17 @@ pub(super) trait Utf8 {
     fn utf8(&mut self, piece: &[u8], map: Map) -> Result<(), Stop>;
 }
 
+/// How ASCII is written in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ascii {
+    /// As it is.
+    Bytes,
+    /// In two bytes each, the greater one first.
+    Utf16Be,
+    /// In two bytes each, the smaller one first.
+    Utf16Le,
+}
+
 /// Turns the bytes of a message into UTF-8.
 #[derive(Debug)]
 pub(super) struct Characters {
@@ -87,6 +98,16 @@ impl Characters {
             Some(label) => Charset::named(label),
         };
         Self { charset, state: State::Beginning, held: Vec::new(), held_at: 0 }
+    }
+
+    /// How ASCII is written, once the encoding is known; `None` also where places are not exact enough to write anything.
+    pub fn ascii(&self) -> Option<Ascii> {
+        match self.state {
+            State::Utf8 | State::Other(_, Measure::Characters) => Some(Ascii::Bytes),
+            State::Utf16 { is_big: true } => Some(Ascii::Utf16Be),
+            State::Utf16 { is_big: false } => Some(Ascii::Utf16Le),
+            State::Beginning | State::Other(..) => None,
+        }
     }
 
     /// Takes the next piece, whose first byte stands at `at`.

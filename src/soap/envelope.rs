@@ -339,7 +339,7 @@ impl Sink for Envelope {
         Ok(flow)
     }
 
-    fn end(&mut self, name: &[u8]) -> Result<(), Stop> {
+    fn end(&mut self, name: &[u8], _: Place) -> Result<(), Stop> {
         match self.frames.last() {
             Some(frame) if &self.names[frame.name as usize..] == name => {}
             Some(_) => return malformed("an end tag does not match its start tag"),

@@ -16,6 +16,8 @@
 //! | 6 | `matcher`, `wanted` | which paths an element stands on |
 //! | 7 | `capture`, `values`, `multiref`, `fault_text` | texts, predicates, references, what a Fault says |
 //!
+//! [`rewrite`] stands on steps 2 to 4 and changes addresses in what passes.
+//!
 //! # What is tolerated
 //!
 //! A gateway is no validator: what cannot put a value in the wrong place is let through, and the node judges it. Unbound
@@ -23,6 +25,7 @@
 //! text, what comments and instructions hold, and everything behind the last thing wanted. A document type is never
 //! tolerated.
 
+mod body;
 mod capture;
 mod charset;
 mod element;
@@ -48,6 +51,7 @@ mod place;
 #[cfg(test)]
 mod preset_tests;
 mod reader;
+pub mod rewrite;
 mod search;
 mod tag;
 #[cfg(test)]

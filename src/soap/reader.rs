@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use super::charset::{Characters, Utf8};
+use super::body::Body;
+use super::charset::Utf8;
 use super::envelope::Envelope;
-use super::escape::is_space;
 use super::inflate::Coding;
-use super::media::MediaType;
-use super::multipart::{Multipart, Root as RootPart};
 use super::place::Map;
 use super::tokens::Tokenizer;
-use super::transfer::Transfer;
 use super::{Facts, Origin, Wanted};
 
 /// How the body is wrapped, from the HTTP fields.
@@ -87,7 +84,7 @@ pub enum Stop {
 #[derive(Debug)]
 pub struct Reader {
     coding: Coding,
-    body: Body,
+    body: Body<Text>,
     state: State,
     limits: Limits,
     /// Bytes taken so far.
@@ -102,11 +99,11 @@ impl Reader {
         if let Coding::Readable(_) = coding {
             envelope.facts.origin = Origin::Decoded;
         }
-        let mut body = Body::new(envelope);
+        let mut body = Body::new(Text { tokenizer: Tokenizer::new(), envelope });
         let readable = match (&coding, content.content_type.map(<[u8]>::trim_ascii)) {
             (Coding::Unreadable, _) => Err(Stop::Unreadable("a content coding that is not gzip or deflate".into())),
             (_, None | Some(b"")) => {
-                body.is_guess = true;
+                body.guess();
                 Ok(())
             }
             (_, Some(field)) => body.content_type(field),
@@ -132,7 +129,7 @@ impl Reader {
             result = Err(Stop::Limit(format!("more than {} bytes were to be read", self.limits.bytes)));
         }
         self.state = match result {
-            Ok(()) => self.body.root.text.envelope.state(),
+            Ok(()) => self.body.text().envelope.state(),
             Err(stop) => State::Stopped(stop),
         };
     }
@@ -142,113 +139,18 @@ impl Reader {
         if matches!(self.state, State::Stopped(_)) {
             return;
         }
-        let stop = if self.bytes == 0 { Stop::Empty } else { self.body.root.end() };
+        let stop = if self.bytes == 0 { Stop::Empty } else { self.body.end() };
         self.state = State::Stopped(stop);
     }
 
     /// What is known so far.
     pub fn facts(&self) -> &Facts {
-        &self.body.root.text.envelope.facts
+        &self.body.text().envelope.facts
     }
 
     /// How far reading has come.
     pub fn state(&self) -> &State {
         &self.state
-    }
-}
-
-/// The body, content coding undone: an envelope, or parts of which one is.
-#[derive(Debug)]
-struct Body {
-    multipart: Option<Multipart>,
-    /// Nothing says what it is, so that its first byte must.
-    is_guess: bool,
-    root: Root,
-}
-
-impl Body {
-    fn new(envelope: Box<Envelope>) -> Self {
-        let text = Text { tokenizer: Tokenizer::new(), envelope };
-        let root = Root { transfer: Transfer::Plain, characters: Characters::new(None), text };
-        Self { multipart: None, is_guess: false, root }
-    }
-
-    /// Takes what the media type says.
-    fn content_type(&mut self, field: &[u8]) -> Result<(), Stop> {
-        match MediaType::parse(field) {
-            Some(media) if media.is_multipart() => {
-                self.multipart = Multipart::new(&media);
-                let has_boundary = self.multipart.is_some();
-                has_boundary
-                    .then_some(())
-                    .ok_or_else(|| Stop::Unreadable("a multipart message without boundary".into()))
-            }
-            media => self.root.media(media),
-        }
-    }
-
-    fn push(&mut self, piece: &[u8], at: u64) -> Result<(), Stop> {
-        if self.is_guess
-            && let Some(first) = piece.iter().find(|&&byte| !is_space(byte))
-        {
-            // A `<`, a byte order mark, or the zero of a UTF-16 character.
-            if !matches!(first, b'<' | 0xEF | 0xFE | 0xFF | 0) {
-                return Err(Stop::Unreadable("no media type, and it does not begin as XML does".into()));
-            }
-            self.is_guess = false;
-        }
-        let root = &mut self.root;
-        match &mut self.multipart {
-            None => root.push(piece, at),
-            Some(multipart) => multipart.push(piece, at, &mut |part| match part {
-                RootPart::Begins { content_type, transfer } => root.begin(content_type, transfer),
-                RootPart::Bytes(bytes, at) => root.push(bytes, at),
-                RootPart::Ends => Err(root.end()),
-            }),
-        }
-    }
-}
-
-/// The envelope's bytes.
-#[derive(Debug)]
-struct Root {
-    transfer: Transfer,
-    characters: Characters,
-    text: Text,
-}
-
-impl Root {
-    /// Takes what the root part's headers say.
-    fn begin(&mut self, content_type: Option<&[u8]>, transfer: Option<&[u8]>) -> Result<(), Stop> {
-        self.transfer = Transfer::named(transfer)
-            .ok_or_else(|| Stop::Unreadable("a root part with an unknown transfer encoding".into()))?;
-        content_type.map_or(Ok(()), |field| self.media(MediaType::parse(field)))
-    }
-
-    /// Takes what the media type of the envelope says.
-    fn media(&mut self, media: Option<MediaType<'_>>) -> Result<(), Stop> {
-        let Some(media) = media.filter(MediaType::is_xml) else {
-            return Err(Stop::Unreadable("the media type is not XML".into()));
-        };
-        if let Some(charset) = media.parameter("charset") {
-            self.characters = Characters::new(Some(&charset));
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, piece: &[u8], at: u64) -> Result<(), Stop> {
-        match &mut self.transfer {
-            Transfer::Plain => self.characters.push(piece, at, &mut self.text),
-            transfer => transfer.push(piece, at, &mut |piece, at| self.characters.push(piece, at, &mut self.text)),
-        }
-    }
-
-    /// Why nothing more is read, after the last byte.
-    fn end(&mut self) -> Stop {
-        match self.characters.end(&mut self.text) {
-            Err(stop) => stop,
-            Ok(()) => Stop::Malformed("the message ends before its envelope does".into()),
-        }
     }
 }
 

@@ -44,8 +44,8 @@ pub(super) trait Sink {
     fn character(&mut self, character: &[u8], place: Place) -> Result<(), Stop>;
     /// A start tag without `<` and `>`. For an element that ends with its tag no end is told, and the answer is not used.
     fn start(&mut self, content: &[u8], place: Place) -> Result<Flow, Stop>;
-    /// An end tag: the name as written.
-    fn end(&mut self, name: &[u8]) -> Result<(), Stop>;
+    /// An end tag: the name as written; `place` is that of its slash.
+    fn end(&mut self, name: &[u8], place: Place) -> Result<(), Stop>;
     /// Whether [`Self::passed`] is to be told.
     fn watches(&self) -> bool;
     /// A tag inside an element that is passed over.
@@ -91,6 +91,11 @@ fn malformed<T>(what: &str) -> Result<T, Stop> {
 impl Tokenizer {
     pub fn new() -> Self {
         Self { lex: Lex::Text, token: Vec::new(), place: Place::default(), is_cut: false, skipped: 0 }
+    }
+
+    /// Where the tag began that the last piece cut, if it is one that is told.
+    pub fn open_tag(&self) -> Option<Place> {
+        (self.skipped == 0 && matches!(self.lex, Lex::Tag(_))).then_some(self.place)
     }
 
     /// Takes the next piece of UTF-8; `map` knows where its bytes stand in the message.
@@ -281,7 +286,7 @@ impl Tokenizer {
             return self.tell_skipped(first, last, content, sink);
         }
         if first == b'/' {
-            return sink.end(end_name(content));
+            return sink.end(end_name(content), self.place);
         }
         if sink.start(content, self.place)? == Flow::Skip && last != b'/' {
             self.skipped = 1;
@@ -293,7 +298,7 @@ impl Tokenizer {
         if first == b'/' {
             self.skipped -= 1;
             if self.skipped == 0 {
-                return sink.end(end_name(content));
+                return sink.end(end_name(content), self.place);
             }
             if sink.watches() {
                 sink.passed(Passed::End, self.place);

@@ -13,6 +13,7 @@ mod learning;
 mod messages;
 mod program;
 mod reload;
+mod rewriting;
 mod sharing;
 mod smuggling;
 mod support;

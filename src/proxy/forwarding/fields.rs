@@ -174,6 +174,20 @@ fn set_if_absent(fields: &mut Fields, known: Name, name: &[u8], value: &[u8]) {
     }
 }
 
+/// Scheme and authority of the URL that the client itself asked for, as far as anybody who is trusted knows.
+pub fn asked_for<'a>(head: &'a Request, onward: &Onward<'_>) -> (Scheme, Cow<'a, [u8]>) {
+    let origin = Origin::of(head, onward);
+    let port = onward.trusted.then(|| head.fields().known(Name::XForwardedPort)).flatten();
+    let port = port.and_then(|line| line.split(|byte| *byte == b',').next()).map(<[u8]>::trim_ascii);
+    let host = match port {
+        Some(port) if !port.is_empty() && port_of(&origin.host).is_none() => {
+            [&origin.host[..], b":", port].concat().into()
+        }
+        _ => origin.host,
+    };
+    (origin.scheme, host)
+}
+
 /// What the client itself asked for: scheme and host of its URL.
 struct Origin<'a> {
     scheme: Scheme,

@@ -14,6 +14,7 @@ use crate::head::{Fields, Name, Request, Response, Version, connection};
 use crate::proxy::h1::Framing;
 
 pub use client::client_address;
+pub use fields::asked_for;
 pub use prefix::{add_prefix, strip_prefix};
 pub use readable::{ask_for_readable, offers_unreadable};
 
