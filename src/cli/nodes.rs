@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(value_enum, default_value = "ls")]
     pub action: Action,
     /// The node, with its upstream where several have one of that name
-    #[arg(value_name = "[UPSTREAM/]NODE", required_if_eq_any([("action", "drain"), ("action", "maint"), ("action", "ready")]))]
+    #[arg(value_name = "[UPSTREAM/]NODE", required_if_eq_any([("action", "drain"), ("action", "maint"), ("action", "ready"), ("action", "wait")]))]
     pub node: Option<String>,
     /// Where the admin API listens
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9280")]
@@ -23,6 +23,9 @@ pub struct Args {
     /// A file that holds a token of the admin API
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// With wait: for how long at most, such as 4h
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = crate::config::units::duration)]
+    pub deadline: Duration,
 }
 
 /// What to do.
@@ -36,17 +39,21 @@ pub enum Action {
     Maint,
     /// Everything
     Ready,
+    /// Wait until no conversation is pinned to it
+    Wait,
 }
 
 /// For connecting, and between two pieces of an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read at most.
 const ANSWER_MAX: u64 = 16 << 20;
+/// Between two questions while waiting.
+const POLL: Duration = Duration::from_secs(1);
 const FAILED: u8 = 1;
 
 /// Lists nodes, or changes one: 0, or 1 where the gateway refuses or cannot be reached.
 pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    match nodes(args) {
+    match nodes(args, err) {
         // Whoever closes the pipe early has seen enough.
         Ok(nodes) => {
             let _ = write!(out, "{}", table(&nodes));
@@ -59,7 +66,7 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     }
 }
 
-fn nodes(args: &Args) -> Result<Vec<Value>, String> {
+fn nodes(args: &Args, err: &mut dyn Write) -> Result<Vec<Value>, String> {
     let token = match &args.token_file {
         None => None,
         Some(file) => {
@@ -80,17 +87,51 @@ fn nodes(args: &Args) -> Result<Vec<Value>, String> {
     }
     let word = match args.action {
         Action::Ls => return Ok(found),
-        Action::Drain => "drain",
-        Action::Maint => "maint",
-        Action::Ready => "ready",
+        Action::Drain => Some("drain"),
+        Action::Maint => Some("maint"),
+        Action::Ready => Some("ready"),
+        Action::Wait => None,
     };
     let [node] = found.as_slice() else {
         let names: Vec<_> =
             found.iter().map(|node| format!("{}/{}", text(node, "upstream"), text(node, "node"))).collect();
         return Err(format!("several nodes have that name; write one of {}", names.join(", ")));
     };
+    let Some(word) = word else {
+        let list = || ask("GET", "/v1/nodes");
+        return wait(node.clone(), list, args.deadline, err).map(|node| vec![node]);
+    };
     let path = format!("/v1/nodes/{}/{}/{word}", text(node, "upstream"), text(node, "node"));
     Ok(vec![ask("POST", &path)?])
+}
+
+/// Waits until no conversation is pinned to the node, and tells how many still are.
+fn wait(
+    mut node: Value,
+    list: impl Fn() -> Result<Value, String>,
+    deadline: Duration,
+    err: &mut dyn Write,
+) -> Result<Value, String> {
+    let name = format!("{}/{}", text(&node, "upstream"), text(&node, "node"));
+    let until = Instant::now() + deadline;
+    let mut told = None;
+    loop {
+        let left = node["conversations"].as_u64().unwrap_or(0);
+        if left == 0 {
+            return Ok(node);
+        }
+        if told != Some(left) {
+            told = Some(left);
+            let _ = writeln!(err, "{name}: {left} conversations");
+        }
+        if Instant::now() >= until {
+            return Err(format!("{name} still has {left} conversations when the deadline is over"));
+        }
+        std::thread::sleep(POLL.min(until.saturating_duration_since(Instant::now())));
+        let all = list()?;
+        let found = all.as_array().and_then(|nodes| nodes.iter().find(|node| is_called(node, &name)));
+        node = found.cloned().ok_or_else(|| format!("{name} is no longer configured"))?;
+    }
 }
 
 fn text<'a>(node: &'a Value, key: &str) -> &'a str {

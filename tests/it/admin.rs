@@ -130,6 +130,10 @@ fn the_command_line_shows_nodes_and_drains_them() {
     let (done, shown) = nodes(&castile, &["maint", "n7"]);
     assert!(!done && shown.contains("there is no node n7"), "{shown}");
     assert!(!nodes(&castile, &["drain"]).0, "of which node?");
+    assert!(nodes(&castile, &["wait", "n1"]).0, "no conversation is left there");
+    let (_, node) = login(&castile);
+    let (done, shown) = nodes(&castile, &["wait", &format!("n{node}"), "--deadline", "1ms"]);
+    assert!(!done && shown.contains("still has 1 conversations"), "{shown}");
 }
 
 #[test]
