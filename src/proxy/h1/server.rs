@@ -26,6 +26,9 @@ const DRAIN_BYTES: u64 = 64 * 1024;
 /// How long a closing connection is still read from, so that what was sent last is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// And how much of it: a client that is still sending its upload must get to the answer behind it.
+const LINGER_BYTES: usize = 64 << 20;
+
 /// Serves one connection to its end. `input` was read already.
 pub async fn serve(worker: &Worker, connection: &Connection, stream: Stream, input: Buffer) {
     let mut wire = Wire::new(stream, input);
@@ -222,7 +225,7 @@ async fn linger(worker: &Worker, mut wire: Wire, mut deadline: Deadline) {
     })
     .await
     {
-        let mut left = 1usize << 20;
+        let mut left = LINGER_BYTES;
         while left > 0 {
             let read = poll_fn(|cx| match wire.stream.poll_fill(cx, &mut wire.input, &worker.buffers) {
                 Poll::Ready(read) => Poll::Ready(read.unwrap_or(0)),
