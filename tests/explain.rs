@@ -224,3 +224,28 @@ fn a_node_that_the_request_names_is_told() {
     let told = explain(&format!("POST /b HTTP/1.1\nHost: h\nSOAPAction: urn:two#x\nContent-Type: text/xml\n\n{dtd}"));
     assert!(told["decision"]["reason"].as_str().is_some_and(|why| why.contains("document type")), "{told}");
 }
+
+#[test]
+fn what_rewrite_changes_is_told_without_what_may_be_an_id() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("it is written");
+        path
+    };
+    let config = "listeners: [{name: public, address: '127.0.0.1:0'}]\nroutes: [{path: /ext/*, strip_prefix: /ext, upstream: app}]\n\
+                  upstreams: {app: {nodes: [{name: a, url: 'http://10.0.0.1:8080'}], rewrite: {}}}\n";
+    let wsdl = "<d:definitions xmlns:d='http://schemas.xmlsoap.org/wsdl/'>\
+                <d:import location='http://10.0.0.1:8080/s;jsessionid=SECRET?wsdl'/></d:definitions>";
+    let fields = "Content-Type: text/xml\r\nLocation: http://10.0.0.1:8080/SECRET\r\n";
+    let request = file("q.http", "GET /ext/s?wsdl HTTP/1.1\r\nHost: gw.example\r\n\r\n");
+    let response = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {}\r\n\r\n{wsdl}", wsdl.len());
+    let response = file("r.http", &response);
+    let config = file("castile.yaml", config);
+    let told =
+        text(&Args { config, preset: Vec::new(), request, response: Some(response), json: false, show_values: false });
+    let place = wsdl.find("http://10").expect("it is there");
+    let expected = format!("at byte {place}, http://10.0.0.1:8080 is rewritten to http://gw.example/ext");
+    assert!(told.contains(&expected) && told.contains("Location is rewritten"), "{told}");
+    assert!(!told.contains("SECRET"), "{told}");
+}

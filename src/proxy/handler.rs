@@ -20,7 +20,7 @@ use super::reply::{self, Failure};
 use super::rewrite::{self, Beginning, Exchange};
 use super::worker::Worker;
 use crate::affinity::{Ask, Code, End, Outcome, Refusal, Visit};
-use crate::config::model::{HostHeader, RequestFraming};
+use crate::config::model::RequestFraming;
 use crate::gateway::{Lesson, Route, RouteMatch, Snapshot, Upstream, reading};
 use crate::head::{Name, Request, Response, Version};
 use crate::session::spec::Connection as Sharing;
@@ -172,7 +172,7 @@ async fn serve<C: Client>(
 
     // Forward and learn.
     let policy = forwarding_policy(connection, route);
-    let exchange = Exchange::new(connection, request, route, visit.node(), &policy);
+    let exchange = Exchange::new(&onward_facts(connection, b""), request, route, visit.node(), &policy);
     let beginning = exchange.as_ref().and_then(|exchange| {
         let is_read = rewrite::reads_request(route, request, framing).is_some();
         is_read.then(|| exchange.beginning(fields, client.body(), client.body_is_whole())).flatten()
@@ -492,15 +492,7 @@ fn keep(
 }
 
 fn forwarding_policy(connection: &Connection, route: &Route) -> forwarding::Policy {
-    let bytes = |text: &Option<String>| text.as_deref().unwrap_or_default().as_bytes().into();
     forwarding::Policy {
-        host: match &route.upstream.config.host {
-            HostHeader::Pass => forwarding::HostPolicy::Pass,
-            HostHeader::Node => forwarding::HostPolicy::Node,
-            HostHeader::Name(name) => forwarding::HostPolicy::Name(name.as_bytes().into()),
-        },
-        strip_prefix: bytes(&route.config.strip_prefix),
-        add_prefix: bytes(&route.config.add_prefix),
         client_cert_header: connection
             .listener
             .config
@@ -508,7 +500,19 @@ fn forwarding_policy(connection: &Connection, route: &Route) -> forwarding::Poli
             .as_ref()
             .and_then(|tls| tls.forward_client_cert.as_ref())
             .map(|forward| forward.header.as_bytes().into()),
-        ..forwarding::Policy::default()
+        ..forwarding::Policy::of(route)
+    }
+}
+
+/// What is known of a request besides its head.
+fn onward_facts<'a>(connection: &'a Connection, node_authority: &'a [u8]) -> forwarding::Onward<'a> {
+    forwarding::Onward {
+        peer: connection.peer,
+        scheme: if connection.is_tls { forwarding::Scheme::Https } else { forwarding::Scheme::Http },
+        trusted: connection.is_trusted(),
+        node_authority,
+        client_cert: connection.client_cert.as_deref(),
+        request_id: None,
     }
 }
 
@@ -529,14 +533,7 @@ fn write_head(
     let onward = &mut scratch.onward;
     onward.clone_from(request);
     let authority = upstream.target(node).map(|target| target.authority.as_str()).unwrap_or_default();
-    let facts = forwarding::Onward {
-        peer: connection.peer,
-        scheme: if connection.is_tls { forwarding::Scheme::Https } else { forwarding::Scheme::Http },
-        trusted: connection.is_trusted(),
-        node_authority: authority.as_bytes(),
-        client_cert: connection.client_cert.as_deref(),
-        request_id: None,
-    };
+    let facts = onward_facts(connection, authority.as_bytes());
     forwarding::request(onward, policy, &facts);
     if continued {
         onward.fields_mut().retain(|field| field.known != Name::Expect);

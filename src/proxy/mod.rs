@@ -24,7 +24,7 @@ mod log;
 mod pool;
 pub mod proxy_protocol;
 mod reply;
-mod rewrite;
+pub mod rewrite;
 mod server;
 mod stop;
 mod stream;

@@ -1,12 +1,11 @@
 //! Addresses rewritten in one exchange (`rewrite`): what the client sees of the node's, and the other way round.
 
-use super::connection::Connection;
 use super::forwarding::{self, HostPolicy, Onward, Scheme};
 use super::h1::Framing;
 use crate::gateway::{Rewriting, Route};
 use crate::head::{Fields, Name, Request, Response};
 use crate::soap::Content;
-use crate::soap::rewrite::{Addresses, Change, Origin, Rewriter};
+use crate::soap::rewrite::{Addresses, Change, Origin, Replaced, Rewriter};
 use crate::upstream::NodeId;
 
 /// Messages up to this size keep a known length: answers are held until they are whole, and requests are read up to here
@@ -46,7 +45,7 @@ pub struct Answer {
 impl<'a> Exchange<'a> {
     /// Of a request that goes to this node; `None` where nothing is rewritten, or the client's address is none.
     pub fn new(
-        connection: &Connection,
+        onward: &Onward<'_>,
         request: &Request,
         route: &'a Route,
         node: NodeId,
@@ -56,15 +55,7 @@ impl<'a> Exchange<'a> {
         let target = route.upstream.target(node)?;
         let is_https = target.url.scheme == crate::config::model::Scheme::Https;
         let inside = Origin::new(is_https, target.authority.as_bytes())?;
-        let onward = Onward {
-            peer: connection.peer,
-            scheme: if connection.is_tls { Scheme::Https } else { Scheme::Http },
-            trusted: connection.is_trusted(),
-            node_authority: target.authority.as_bytes(),
-            client_cert: None,
-            request_id: None,
-        };
-        let (scheme, host) = forwarding::asked_for(request, &onward);
+        let (scheme, host) = forwarding::asked_for(request, onward);
         let client = Origin::new(scheme == Scheme::Https, &host);
         let mut stripped = Vec::new();
         let is_stripped = !policy.strip_prefix.is_empty()
@@ -81,7 +72,7 @@ impl<'a> Exchange<'a> {
         };
         let mut asked = vec![public.clone()];
         asked.extend(match &policy.host {
-            HostPolicy::Pass => Origin::new(connection.is_tls, request.authority()),
+            HostPolicy::Pass => Origin::new(onward.scheme == Scheme::Https, request.authority()),
             HostPolicy::Node => None,
             HostPolicy::Name(name) => Origin::new(is_https, name),
         });
@@ -177,6 +168,11 @@ pub fn reads_request(route: &Route, request: &Request, framing: Framing) -> Opti
 }
 
 impl Answer {
+    /// The first addresses that were rewritten.
+    pub fn replaced(&self) -> &[Replaced] {
+        self.rewriter.replaced()
+    }
+
     /// Takes the next piece; `is_whole`: it is the last one.
     pub fn take(&mut self, piece: &[u8], is_whole: bool) {
         self.rewriter.push(piece, &mut self.out);

@@ -257,3 +257,22 @@ fn a_stop_lets_streams_finish() {
     drop(client);
     assert_eq!(stopping.join().unwrap()[0]["http"], "2");
 }
+
+#[test]
+fn addresses_are_rewritten_in_known_and_unknown_lengths() {
+    let node = Node::answering(|request| {
+        let host = request.field("host").expect("a host");
+        let large = "x".repeat(if request.text().contains("large") { 200_000 } else { 0 });
+        let address = "<a:Address xmlns:a=\"http://www.w3.org/2005/08/addressing\">";
+        ok("Content-Type: text/xml\r\n", envelope("", &format!("{address}http://{host}/a</a:Address>{large}")))
+    });
+    let settings = "host: node\nrewrite: {}\nsticky: {presets: [jaxws-stateful]}";
+    let castile = Castile::start(&config(&[&node], settings));
+    let client = Client::connect(castile.address("public"));
+    let messages = ["small", "large"].map(|body| envelope("", body).into_bytes()).to_vec();
+    let answers = client.ask_all(&[], messages);
+    assert!(answers.iter().all(|answer| answer.text().contains(">http://h/a</a:Address>")));
+    let length = answers[0].body.len().to_string();
+    assert_eq!((answers[0].field("content-length"), answers[1].field("content-length")), (Some(&length[..]), None));
+    assert!(answers[1].body.len() > 200_000);
+}

@@ -10,6 +10,8 @@ mod readable;
 
 use std::net::SocketAddr;
 
+use crate::config::model::HostHeader;
+use crate::gateway::Route;
 use crate::head::{Fields, Name, Request, Response, Version, connection};
 use crate::proxy::h1::Framing;
 
@@ -82,6 +84,21 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// What a route and its upstream say.
+    pub fn of(route: &Route) -> Self {
+        let bytes = |text: &Option<String>| text.as_deref().unwrap_or_default().as_bytes().into();
+        Self {
+            host: match &route.upstream.config.host {
+                HostHeader::Pass => HostPolicy::Pass,
+                HostHeader::Node => HostPolicy::Node,
+                HostHeader::Name(name) => HostPolicy::Name(name.as_bytes().into()),
+            },
+            strip_prefix: bytes(&route.config.strip_prefix),
+            add_prefix: bytes(&route.config.add_prefix),
+            ..Self::default()
+        }
+    }
+
     fn pseudonym(&self) -> &str {
         if self.pseudonym.is_empty() { "castile" } else { &self.pseudonym }
     }

@@ -47,6 +47,20 @@ pub struct Tally {
     pub signed: u32,
 }
 
+/// A beginning that was written anew. What follows it, which may hold a session id, is not told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// Where it stood in the message.
+    pub at: u64,
+    /// As it was, in ASCII.
+    pub from: String,
+    /// As it is.
+    pub to: String,
+}
+
+/// Beginnings that are remembered. Taste: a WSDL has 2 to 20.
+const REPLACED_MAX: usize = 64;
+
 /// Changes the addresses in one message.
 #[derive(Debug)]
 pub struct Rewriter {
@@ -57,6 +71,7 @@ pub struct Rewriter {
     sent: u64,
     edits: VecDeque<Edit>,
     changed: u32,
+    replaced: Vec<Replaced>,
 }
 
 impl Rewriter {
@@ -69,7 +84,15 @@ impl Rewriter {
         }
         let mut body = Body::new(Scan::new(places, addresses));
         body.content_type(content.content_type?).ok()?;
-        Some(Self { body, is_over: false, held: Vec::new(), sent: 0, edits: VecDeque::new(), changed: 0 })
+        Some(Self {
+            body,
+            is_over: false,
+            held: Vec::new(),
+            sent: 0,
+            edits: VecDeque::new(),
+            changed: 0,
+            replaced: Vec::new(),
+        })
     }
 
     /// Whether a message of this type is one that a rewriter takes when it is not compressed.
@@ -108,6 +131,11 @@ impl Rewriter {
         Tally { changed: self.changed, signed: self.body.text().signed() }
     }
 
+    /// The first beginnings that were written anew.
+    pub fn replaced(&self) -> &[Replaced] {
+        &self.replaced
+    }
+
     fn emit(&mut self, result: Result<(), Stop>, received: u64, out: &mut Vec<u8>) {
         self.is_over = result.is_err();
         let ascii = self.body.ascii();
@@ -129,6 +157,11 @@ impl Rewriter {
             write(&edit.with, ascii.unwrap_or(Ascii::Bytes), out);
             from = edit.end;
             self.changed += 1;
+            if self.replaced.len() < REPLACED_MAX {
+                let old = self.between(edit.start, edit.end).iter().filter(|byte| **byte != 0);
+                let old = old.map(|byte| char::from(*byte)).collect();
+                self.replaced.push(Replaced { at: edit.start, from: old, to: edit.with.clone() });
+            }
             self.edits.pop_front();
         }
         if until > from {

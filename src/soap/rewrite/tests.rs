@@ -264,8 +264,7 @@ fn recorded_messages_change_in_their_addresses_only() {
         let bytes = std::fs::read(&file).expect("a file");
         let Some(at) = memchr::memmem::find(&bytes, b"\r\n\r\n") else { continue };
         let head = String::from_utf8_lossy(&bytes[..at]).into_owned();
-        let field =
-            head.lines().find_map(|line| line.to_ascii_lowercase().starts_with("content-type:").then_some(line));
+        let field = head.lines().find(|line| line.to_ascii_lowercase().starts_with("content-type:"));
         let Some((_, content_type)) = field.and_then(|line| line.split_once(':')) else { continue };
         let body = &bytes[at + 4..];
         let Some(url) = memchr::memmem::find(body, b"http://127.0.0.1:") else { continue };
