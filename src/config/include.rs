@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::places::{Places, Problem};
 use super::tree::{self, Entry, Environment, Node, Scalar, Value};
+use crate::head::is_like;
 
 /// Files included in a chain, at most.
 const DEPTH_MAX: usize = 8;
@@ -188,41 +189,11 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, String> {
         .filter(|entry| {
             let file = entry.file_name().to_string_lossy().into_owned();
             // As in the shell: what is hidden stays so.
-            !file.starts_with('.') && like(&name, &file)
+            !file.starts_with('.') && is_like(name.as_bytes(), file.as_bytes())
         })
         .map(|entry| folder.join(entry.file_name()))
         .filter(|path| path.is_file())
         .collect();
     paths.sort();
     Ok(paths)
-}
-
-/// Whether a text is as a pattern says, where each `*` is any run of characters.
-fn like(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stars_match_any_run() {
-        for (pattern, text) in [("*.yaml", "a.yaml"), ("a*b*c", "abc"), ("*", ""), ("a*a", "aa"), ("x", "x")] {
-            assert!(like(pattern, text), "{pattern} {text}");
-        }
-        for (pattern, text) in [("*.yaml", "a.yml"), ("a*a", "a"), ("x", "xy"), ("a*b", "ba")] {
-            assert!(!like(pattern, text), "{pattern} {text}");
-        }
-    }
 }

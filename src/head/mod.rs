@@ -8,8 +8,10 @@ pub mod cookie;
 mod date;
 pub mod digits;
 mod fields;
+mod glob;
 
 pub use fields::{Field, Fields, Name};
+pub use glob::is_like;
 
 use std::ops::Range;
 

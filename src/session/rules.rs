@@ -8,10 +8,11 @@ use regex::bytes::Regex;
 
 use super::condition::Condition;
 use super::rewrite::RewriteUrls;
-use super::selector::{Place, Selector, Side, like};
+use super::selector::{Place, Selector, Side};
 use super::spec::{self, Connection, Mark, Role, Scope};
 use super::transform::{Transform, regex};
 use super::view::RequestView;
+use crate::head::is_like;
 use crate::soap::{Part, Prefixes, Wanted};
 
 /// How long a pin outlives its last request where neither the file nor a preset says: the usual session timeout of Java
@@ -98,8 +99,8 @@ impl Only {
             _ => memchr::memchr(b':', authority),
         };
         let host = authority[..end.unwrap_or(authority.len())].to_ascii_lowercase();
-        self.host.as_ref().is_none_or(|like_this| like(like_this.to_ascii_lowercase().as_bytes(), &host))
-            && self.path.as_ref().is_none_or(|like_this| like(like_this.as_bytes(), request.head.path()))
+        self.host.as_ref().is_none_or(|like_this| is_like(like_this.to_ascii_lowercase().as_bytes(), &host))
+            && self.path.as_ref().is_none_or(|like_this| is_like(like_this.as_bytes(), request.head.path()))
             && self
                 .action
                 .as_ref()
