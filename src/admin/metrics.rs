@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::nodes::{health_text, state_text};
 use crate::gateway::Gateway;
 use crate::telemetry::metrics::{self as m, Metric, Text};
-use crate::upstream::{Admin, Health, Live};
+use crate::upstream::{Admin, Health, Live, Rank};
 
 /// All metrics as text.
 pub fn text(gateway: &Gateway) -> String {
@@ -44,10 +44,21 @@ pub fn text(gateway: &Gateway) -> String {
     each(m::NODE_EJECTIONS, &|live| live.ejected() as f64);
     each(m::NODE_HEALTH_CHANGES, &|live| live.health_changes() as f64);
     each(m::NODE_IN_FLIGHT, &|live| f64::from(live.requests()));
+    let waiting: Vec<_> = machines
+        .iter()
+        .flat_map(|live| {
+            [("pinned", Rank::Pinned), ("new", Rank::New)].map(|(word, rank)| {
+                let labels = [("group", &**live.group()), ("node", &**live.name()), ("rank", word)];
+                (labels, f64::from(live.waiting(rank)))
+            })
+        })
+        .collect();
     each(m::NODE_CONNECTIONS, &|live| f64::from(live.connections()));
     each(m::NODE_IDLE, &|live| f64::from(live.idle_connections()));
     each(m::NODE_CONVERSATIONS, &|live| live.conversations() as f64);
     each(m::NODE_EJECTED, &|live| flag(live.is_ejected(now.0)));
+    text.many(m::NODE_WAITING, waiting.iter().map(|(labels, value)| (&labels[..], *value)));
+    text.one(m::TURNS_WAITING, gateway.affinity.waiting_for_turns() as f64);
     by_word(
         &mut text,
         m::NODE_HEALTH,

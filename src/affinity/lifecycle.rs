@@ -1,6 +1,6 @@
 //! The whole table, and how conversations enter, change and leave it.
 //!
-//! Order of locks: a conversation, then roll or shard. Of two conversations the second is only ever tried, never waited for.
+//! Order of locks: a conversation, then roll, shard or turns. Of two conversations the second is only ever tried, never waited for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -11,6 +11,7 @@ use super::counters::count;
 use super::hints::Hints;
 use super::roll::Roll;
 use super::table::Table;
+use super::turns::Turns;
 use super::{Conversation, Counters, Gauges, Limits, Now, Outcome, WhenFull};
 use crate::session::Fingerprint;
 use crate::upstream::{Live, NodeId, Registry};
@@ -27,6 +28,7 @@ pub struct Affinity {
     pub(super) table: Table,
     pub(super) roll: Roll,
     pub(super) hints: Hints,
+    pub(super) turns: Turns,
     pub(super) counters: Counters,
     max_conversations: AtomicUsize,
     max_keys: AtomicUsize,
@@ -54,6 +56,7 @@ impl Affinity {
             table: Table::new(),
             roll: Roll::new(),
             hints: Hints::new(limits.max_hints),
+            turns: Turns::default(),
             counters: Counters::default(),
             max_conversations: AtomicUsize::new(limits.max_conversations),
             max_keys: AtomicUsize::new(limits.max_keys),
@@ -296,6 +299,7 @@ impl Affinity {
         now: Now,
     ) {
         state.in_flight -= 1;
+        self.turns.freed(conversation, state);
         state.used(now);
         match outcome {
             Some(Outcome::Success) => state.keys.iter_mut().for_each(|key| key.provisional = false),

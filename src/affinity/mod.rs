@@ -33,6 +33,7 @@ mod roll;
 mod table;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod visit;
 
 pub use ask::{Ask, End, Learning, Now, Outcome, Refusal};
@@ -41,4 +42,5 @@ pub use conversation::Conversation;
 pub use counters::{Counters, Gauges};
 pub use lifecycle::Affinity;
 pub use policy::{Limits, OnNodeDown, Policy, SharedSessions, UnknownKey, WhenFull};
+pub use turns::{Held, Turn};
 pub use visit::Visit;

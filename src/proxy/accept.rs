@@ -8,7 +8,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::spawn_local;
 use tokio_rustls::TlsAcceptor;
 
@@ -32,7 +31,6 @@ pub async fn accept(
     worker: Rc<Worker>,
     listener: TcpListener,
     configured: SocketAddr,
-    others: Rc<[UnboundedSender<Command>]>,
     mut stop: tokio::sync::oneshot::Receiver<()>,
 ) {
     let Some(mut setup) = setup_of(&worker, configured) else { return };
@@ -45,7 +43,7 @@ pub async fn accept(
             setup = present;
         }
         match accepted {
-            Ok((stream, peer)) => take(&worker, stream, peer, setup.clone(), &others),
+            Ok((stream, peer)) => take(&worker, stream, peer, setup.clone()),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -55,7 +53,7 @@ pub async fn accept(
     // What waits in the socket's queue would be reset when it closes. A listener that a reload took away serves it as it
     // was last configured.
     while let Some(Ok((stream, peer))) = accept_now(&listener).await {
-        take(&worker, stream, peer, setup.clone(), &others);
+        take(&worker, stream, peer, setup.clone());
     }
 }
 
@@ -73,13 +71,7 @@ async fn accept_now(listener: &TcpListener) -> Option<std::io::Result<(TcpStream
 }
 
 /// Serves a new connection here, or hands it to a worker with far fewer.
-fn take(
-    worker: &Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    setup: ListenerSetup,
-    others: &[UnboundedSender<Command>],
-) {
+fn take(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: ListenerSetup) {
     let (least, count) = worker.loads.least();
     if least != worker.index && worker.loads.of(worker.index) >= count + LOAD_DIFFERENCE {
         // Counted there at once, so that the next one does not go there as well.
@@ -87,7 +79,7 @@ fn take(
         match stream.into_std() {
             Ok(stream) => {
                 let command = Command::Adopt { stream, peer, setup, load };
-                if let Err(error) = others[least].send(command) {
+                if let Err(error) = worker.others[least].send(command) {
                     tracing::debug!(%error, "a worker that has stopped takes no connections");
                 }
             }

@@ -157,7 +157,7 @@ async fn serve<C: Client>(
     told.hide_ids(rules, &view);
 
     // Place, and reach the node.
-    let placed = reach(worker, connection, route, &keys, request, told).await;
+    let placed = reach(worker, connection, route, &keys, request, client, &mut scratch.deadline, told).await;
     let (visit, mut node) = match placed {
         Ok(placed) => placed,
         Err(failure) => {

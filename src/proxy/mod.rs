@@ -23,6 +23,7 @@ mod listen;
 mod log;
 mod pool;
 pub mod proxy_protocol;
+mod queue;
 mod reach;
 mod reply;
 pub mod rewrite;

@@ -89,7 +89,7 @@ impl Pool {
         let now = Instant::now();
         while let Some(Idle { mut connection, until }) = list.pop() {
             if until > now && connection.is_fit() {
-                connection.open.set_idle(false);
+                connection.open.use_it();
                 connection.is_reused = true;
                 return Some(connection);
             }
@@ -106,11 +106,11 @@ impl Pool {
         if keep.is_zero()
             || !upstream.config.keep_alive
             || !connection.is_fit()
-            || connection.open.live().idle_connections() >= upstream.config.limits.idle_connections
+            || connection.open.live().wants_connection()
+            || !connection.open.rest(upstream.config.limits.idle_connections)
         {
             return;
         }
-        connection.open.set_idle(true);
         let until = Instant::now() + keep;
         self.idle.borrow_mut().entry((upstream.serial, node)).or_default().push(Idle { connection, until });
     }
@@ -123,6 +123,15 @@ impl Pool {
             !list.is_empty()
         });
         self.names.borrow_mut().retain(|_, (asked, _)| now.duration_since(*asked) < NAME_TTL * 12);
+    }
+
+    /// Gives up one idle connection to this machine, whichever upstream opened it.
+    pub fn give_up_idle(&self, node: NodeId) {
+        let mut idle = self.idle.borrow_mut();
+        let found = idle.iter_mut().find(|((_, own), list)| *own == node && !list.is_empty());
+        let given_up = found.map(|(_, list)| list.remove(0));
+        drop(idle);
+        drop(given_up);
     }
 
     /// Gives up all.
@@ -138,11 +147,10 @@ impl Pool {
         &self,
         upstream: &Upstream,
         node: NodeId,
+        open: OpenConnection,
         limit: Duration,
     ) -> Result<Box<NodeConnection>, ConnectError> {
-        let known = upstream.nodes.get(node).ok_or(ConnectError::Unknown)?;
         let target = upstream.target(node).ok_or(ConnectError::Unknown)?;
-        let open = known.live.try_open(known.limits.connections).ok_or(ConnectError::Limit)?;
         let standing = async {
             let address = self.resolve(&target.url.host, target.url.port).await?;
             let tcp = TcpStream::connect(address).await?;

@@ -33,6 +33,9 @@ pub enum Failure {
     /// The table of conversations, or the nodes, refuse the request.
     #[error("{0}")]
     Placement(#[from] Refusal),
+    /// It waited for a place at a node, or a turn in its conversation, in vain.
+    #[error("no place became free in time")]
+    Waited,
     /// No node could be reached; none has seen a byte.
     #[error("no node could be reached")]
     Unreachable,
@@ -114,6 +117,30 @@ impl Failure {
                 false,
                 Some(1),
                 "The node that holds the session is at its limit. Nothing was executed; try again.",
+            ),
+            Self::Placement(Refusal::AllBusy) => row(
+                "Overloaded",
+                Receiver,
+                503,
+                false,
+                Some(1),
+                "All nodes are at their limit. Nothing was executed; try again.",
+            ),
+            Self::Placement(Refusal::InUse) => row(
+                "Overloaded",
+                Receiver,
+                503,
+                false,
+                Some(1),
+                "Too many requests of this session wait for each other. Nothing was executed; try again.",
+            ),
+            Self::Waited => row(
+                "Overloaded",
+                Receiver,
+                503,
+                false,
+                Some(1),
+                "There was no free place in time. Nothing was executed; try again.",
             ),
             Self::Placement(Refusal::NoNode) => row(
                 "NodeUnavailable",

@@ -19,6 +19,7 @@ use super::listen::{self, ListenError};
 use super::worker::{Load, Loads, Worker};
 use crate::config::model::Workers;
 use crate::gateway::{Gateway, ListenerSetup, Snapshot};
+use crate::upstream::NodeId;
 
 /// How often a worker hands over its log lines.
 const TICK: Duration = Duration::from_millis(200);
@@ -43,6 +44,8 @@ pub enum Command {
         /// Counts it in here.
         load: Load,
     },
+    /// Another worker needs a connection to this machine, which has as many as it may: give up an idle one.
+    GiveUpIdle(NodeId),
     /// Finish what is under way, within this time, and end.
     Stop(Duration),
 }
@@ -105,8 +108,8 @@ impl Server {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
         std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-            let worker = Worker::new(index, gateway, loads, u64::from_ne_bytes(seed));
-            LocalSet::new().block_on(&runtime, run(worker, commands, others.into()));
+            let worker = Worker::new(index, gateway, loads, others.into(), u64::from_ne_bytes(seed));
+            LocalSet::new().block_on(&runtime, run(worker, commands));
         })
     }
 
@@ -178,7 +181,7 @@ pub fn worker_count(configured: Workers) -> usize {
     }
 }
 
-async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>, others: Rc<[UnboundedSender<Command>]>) {
+async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     let ticking = spawn_local(tick(Rc::clone(&worker)));
     let accepting: RefCell<HashMap<SocketAddr, oneshot::Sender<()>>> = RefCell::default();
     let mut accepters = Vec::new();
@@ -189,7 +192,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>, other
                 Ok(listener) => {
                     let (stop, stopped) = oneshot::channel();
                     accepting.borrow_mut().insert(configured, stop);
-                    let task = accept::accept(Rc::clone(&worker), listener, configured, Rc::clone(&others), stopped);
+                    let task = accept::accept(Rc::clone(&worker), listener, configured, stopped);
                     accepters.push(spawn_local(task));
                 }
                 Err(error) => tracing::error!(%configured, %error, "a worker cannot use its listening socket"),
@@ -202,6 +205,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>, other
                 Ok(stream) => accept::begin(&worker, stream, peer, setup, load),
                 Err(error) => tracing::warn!(%error, "a connection is lost on its way from another worker"),
             },
+            Command::GiveUpIdle(node) => worker.pool.give_up_idle(node),
             Command::Stop(within) => {
                 limit = within;
                 break;
@@ -212,8 +216,10 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>, other
     for accepter in accepters {
         let _ = accepter.await;
     }
-    while let Ok(Command::Adopt { stream, peer, setup, load }) = commands.try_recv() {
-        if let Ok(stream) = TcpStream::from_std(stream) {
+    while let Ok(command) = commands.try_recv() {
+        if let Command::Adopt { stream, peer, setup, load } = command
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
             accept::begin(&worker, stream, peer, setup, load);
         }
     }

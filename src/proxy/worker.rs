@@ -5,12 +5,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::sync::mpsc::UnboundedSender;
+
 use super::buffer::Buffers;
 use super::pool::Pool;
+use super::server::Command;
 use super::stop::Stop;
 use crate::gateway::Gateway;
 use crate::telemetry::Lines;
 use crate::telemetry::metrics::Tally;
+use crate::upstream::NodeId;
 
 /// What the connections of one worker share. Never leaves its thread.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub struct Worker {
     pub tally: Arc<Tally>,
     /// Whether it is time to go.
     pub stop: Stop,
+    /// Where every worker, this one included, hears of what another wants.
+    pub others: Rc<[UnboundedSender<Command>]>,
     /// Client connections of every worker.
     pub loads: Arc<Loads>,
     random: Cell<u64>,
@@ -86,7 +92,13 @@ static NEXT_CONNECTION: std::sync::atomic::AtomicU64 = std::sync::atomic::Atomic
 
 impl Worker {
     /// A worker of this gateway. `seed` starts its random numbers.
-    pub fn new(index: usize, gateway: Arc<Gateway>, loads: Arc<Loads>, seed: u64) -> Rc<Self> {
+    pub fn new(
+        index: usize,
+        gateway: Arc<Gateway>,
+        loads: Arc<Loads>,
+        others: Rc<[UnboundedSender<Command>]>,
+        seed: u64,
+    ) -> Rc<Self> {
         let lines = gateway.access_log.lines();
         let tally = gateway.tally();
         Rc::new(Self {
@@ -97,6 +109,7 @@ impl Worker {
             lines,
             tally,
             stop: Stop::default(),
+            others,
             loads,
             random: Cell::new(seed | 1),
             request_ids: (seed.rotate_left(17) ^ 0x9e37_79b9_7f4a_7c15, Cell::new(0)),
@@ -122,6 +135,17 @@ impl Worker {
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         RequestId(x ^ (x >> 31))
+    }
+
+    /// Asks every worker to give up an idle connection to this machine.
+    pub fn ask_for_connection(&self, node: NodeId) {
+        self.pool.give_up_idle(node);
+        for (index, other) in self.others.iter().enumerate() {
+            if index != self.index {
+                // One that has stopped keeps none.
+                let _ = other.send(Command::GiveUpIdle(node));
+            }
+        }
     }
 
     /// A number for a client connection, unique in this process.

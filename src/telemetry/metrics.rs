@@ -61,6 +61,8 @@ metrics! {
     NODE_EJECTIONS: Counter "castile_node_ejections_total" "How often a machine was ejected because it failed in a row.";
     NODE_HEALTH_CHANGES: Counter "castile_node_health_changes_total" "How often the health of a machine changed.";
     NODE_IN_FLIGHT: Gauge "castile_node_requests_in_flight" "Requests that a machine works on for this gateway.";
+    NODE_WAITING: Gauge "castile_node_waiting_requests" "Requests that wait for a place at a machine, by rank: pinned ones go first; a new one that waits for any of several machines counts at each.";
+    TURNS_WAITING: Gauge "castile_waiting_for_turn" "Requests that wait until their conversation has a turn for them (sticky.concurrency).";
     NODE_CONNECTIONS: Gauge "castile_node_connections" "Open connections to a machine.";
     NODE_IDLE: Gauge "castile_node_idle_connections" "Of these, those that wait for a request.";
     NODE_CONVERSATIONS: Gauge "castile_node_conversations" "Conversations pinned to a machine.";

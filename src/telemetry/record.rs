@@ -57,6 +57,8 @@ pub struct Record<'a> {
     pub total_us: u64,
     /// Microseconds from the node's connection to the first byte of its response.
     pub node_us: Option<u64>,
+    /// Microseconds that it waited for a place at a node, or for a turn in its conversation, where it did.
+    pub queued_us: Option<u64>,
     /// Keys learnt from the answer.
     pub learnt: u32,
     /// What became of the conversation: `lost`, `ended`, `replaced`.
@@ -96,6 +98,9 @@ impl Record<'_> {
         line.number("total_us", self.total_us);
         if let Some(node_us) = self.node_us {
             line.number("node_us", node_us);
+        }
+        if let Some(queued_us) = self.queued_us {
+            line.number("queued_us", queued_us);
         }
         line.number("learnt", self.learnt.into());
         line.optional("event", self.event);
@@ -246,6 +251,7 @@ mod tests {
             bytes_out: 2,
             total_us: 3,
             node_us: None,
+            queued_us: None,
             learnt: 0,
             event: None,
             retries: 0,

@@ -6,13 +6,17 @@
 //! and random numbers are arguments.
 
 mod balance;
+mod gate;
 mod health;
 mod live;
 mod node;
 mod registry;
+mod wait;
 
 pub use balance::{Balance, Pick};
+pub use gate::{Rank, Settled, Ticket};
 pub use health::{Checked, together};
 pub use live::{Admin, EJECT_MAX, Health, InFlight, Live, NodeId, OpenConnection};
 pub use node::{Node, NodeLimits, NodeSet, NodeSpec};
 pub use registry::Registry;
+pub use wait::Waiting;

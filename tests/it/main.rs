@@ -11,6 +11,7 @@ mod health;
 mod http2;
 mod learning;
 mod messages;
+mod overload;
 mod program;
 mod reload;
 mod rewriting;
