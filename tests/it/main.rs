@@ -13,6 +13,7 @@ mod learning;
 mod messages;
 mod overload;
 mod program;
+mod published;
 mod reload;
 mod rewriting;
 mod sharing;
