@@ -238,15 +238,15 @@ fn the_whole_table_is_walked_in_steps() {
 #[test]
 fn a_change_is_waited_for_until_it_is_settled() {
     let mut world = World::of("a b c");
-    let mut cx = Context::from_waker(Waker::noop());
+    let cx = Context::from_waker(Waker::noop());
     let mirror = Mirror::of(&world);
     let visit = world.place("c:1").expect("there are nodes");
     let position = visit.unsettled().expect("it was just told");
     let journal = world.affinity.journal();
-    assert_eq!(journal.poll_settled(&mut cx, position), Poll::Pending);
+    assert_eq!(journal.poll_settled(&cx, position), Poll::Pending);
     mirror.settled.store(position, Relaxed);
     journal.progressed();
-    assert_eq!(journal.poll_settled(&mut cx, position), Poll::Ready(()));
+    assert_eq!(journal.poll_settled(&cx, position), Poll::Ready(()));
     assert_eq!(visit.unsettled(), None);
     let sink = Arc::clone(&mirror) as Arc<dyn Sink>;
     drop(visit);
