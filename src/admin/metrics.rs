@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::nodes::{health_text, state_text};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Scarce};
 use crate::telemetry::metrics::{self as m, Metric, Text};
 use crate::upstream::{Admin, Health, Live, Rank};
 
@@ -20,6 +20,15 @@ pub fn text(gateway: &Gateway) -> String {
     text.one(m::RELOADS_REFUSED, gateway.refused_reloads().0 as f64);
     text.tallies(&gateway.tallies());
     text.one(m::ACCESS_LOG_DROPPED, gateway.access_log.dropped() as f64);
+
+    let pressure = &gateway.pressure;
+    let limits = &snapshot.config.limits;
+    text.one(m::CLIENT_CONNECTIONS, pressure.connections() as f64);
+    text.one(m::CLIENT_CONNECTIONS_MAX, pressure.connections_max(limits) as f64);
+    let refused = Scarce::ALL.map(|why| ([("limit", why.text())], pressure.refused(why)));
+    text.many(m::CLIENT_CONNECTIONS_REFUSED, refused.iter().map(|(labels, count)| (&labels[..], *count as f64)));
+    text.one(m::BUFFER_BYTES, pressure.buffers() as f64);
+    text.one(m::BUFFER_BYTES_MAX, limits.buffers as f64);
 
     let events: Vec<_> = gateway.affinity.counters().each().map(|(name, count)| ([("event", name)], count)).collect();
     text.many(m::AFFINITY_EVENTS, events.iter().map(|(labels, count)| (&labels[..], *count as f64)));

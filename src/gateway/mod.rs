@@ -4,16 +4,20 @@
 //! present snapshot, the affinity table and the logs, and takes over new configurations.
 
 mod lesson;
+mod pressure;
 pub mod reading;
 mod rewriting;
 mod routes;
 mod shared;
 mod snapshot;
+mod sources;
 pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};
+pub use pressure::{Pressure, Scarce};
 pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
 pub(crate) use shared::unix_ms;
 pub use shared::{Gateway, Secret, StartError};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};
+pub use sources::Sources;

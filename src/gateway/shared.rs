@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{Snapshot, SnapshotError};
+use super::{Pressure, Snapshot, SnapshotError, Sources};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
@@ -48,6 +48,10 @@ pub struct Gateway {
     pub affinity: Arc<Affinity>,
     /// Makes fingerprints.
     pub fingerprinter: Fingerprinter,
+    /// What all clients together use.
+    pub pressure: Pressure,
+    /// How fast each source begins conversations.
+    pub sources: Sources,
     /// The access log.
     pub access_log: AccessLog,
     started: Instant,
@@ -79,6 +83,8 @@ impl Gateway {
             registry,
             affinity,
             fingerprinter,
+            pressure: Pressure::default(),
+            sources: Sources::default(),
             access_log,
             started: Instant::now(),
             epoch: unix_ms(),

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,8 +19,8 @@ use super::early::Early;
 use super::server::Command;
 use super::stream::Stream;
 use super::worker::{Load, Worker};
-use super::{client_cert, h1, h2, proxy_protocol};
-use crate::gateway::ListenerSetup;
+use super::{client_cert, h1, h2, proxy_protocol, refuse, tcp};
+use crate::gateway::{ListenerSetup, Scarce};
 
 /// After a failure to accept (no descriptors left, mostly) the worker waits this long before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -34,6 +36,7 @@ pub async fn accept(
     mut stop: tokio::sync::oneshot::Receiver<()>,
 ) {
     let Some(mut setup) = setup_of(&worker, configured) else { return };
+    let standing = worker.loads.of_listener(configured);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -43,9 +46,13 @@ pub async fn accept(
             setup = present;
         }
         match accepted {
-            Ok((stream, peer)) => take(&worker, stream, peer, setup.clone()),
+            Ok((stream, peer)) => admit(&worker, stream, peer, setup.clone(), &standing),
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                if !tcp::is_exhausted(&error) {
+                    tracing::warn!(%error, "cannot accept a connection");
+                } else if worker.gateway.pressure.refuse(Scarce::Descriptors, worker.gateway.now()) {
+                    tracing::warn!(%error, "no descriptors left: new connections wait");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -53,8 +60,26 @@ pub async fn accept(
     // What waits in the socket's queue would be reset when it closes. A listener that a reload took away serves it as it
     // was last configured.
     while let Some(Ok((stream, peer))) = accept_now(&listener).await {
-        take(&worker, stream, peer, setup.clone());
+        take(&worker, stream, peer, setup.clone(), &standing);
     }
+}
+
+/// Takes a new connection, if there is room for it.
+fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: ListenerSetup, standing: &Arc<AtomicUsize>) {
+    let pressure = &worker.gateway.pressure;
+    let limits = worker.gateway.snapshot().config.limits;
+    let now = worker.gateway.now();
+    if let Some(why) = pressure.looks(&limits, &setup.config, standing.load(Relaxed)) {
+        if pressure.refuse(why, now) {
+            let (listener, connections) = (&setup.config.name, pressure.connections());
+            tracing::warn!(limit = why.text(), listener, connections, "new connections are refused");
+        }
+        return refuse::refuse(worker, stream, &setup);
+    }
+    for relieved in pressure.take(now) {
+        tracing::info!(limit = relieved.text(), "new connections are taken again");
+    }
+    take(worker, stream, peer, setup, standing);
 }
 
 /// The present set-up of a listener; `None` once a reload has taken it away.
@@ -71,11 +96,11 @@ async fn accept_now(listener: &TcpListener) -> Option<std::io::Result<(TcpStream
 }
 
 /// Serves a new connection here, or hands it to a worker with far fewer.
-fn take(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: ListenerSetup) {
+fn take(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: ListenerSetup, standing: &Arc<AtomicUsize>) {
     let (least, count) = worker.loads.least();
     if least != worker.index && worker.loads.of(worker.index) >= count + LOAD_DIFFERENCE {
         // Counted there at once, so that the next one does not go there as well.
-        let load = worker.loads.enter(least);
+        let load = worker.loads.enter(least, standing);
         match stream.into_std() {
             Ok(stream) => {
                 let command = Command::Adopt { stream, peer, setup, load };
@@ -87,7 +112,7 @@ fn take(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: Listene
         }
         return;
     }
-    let load = worker.loads.enter(worker.index);
+    let load = worker.loads.enter(worker.index, standing);
     begin(worker, stream, peer, setup, load);
 }
 
@@ -96,7 +121,7 @@ pub fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: Li
     let worker = Rc::clone(worker);
     spawn_local(async move {
         let _load = load;
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = tcp::prepare(&stream, setup.config.tcp_keep_alive.as_ref()) {
             tracing::debug!(%error, "a connection has gone before it was served");
             return;
         }

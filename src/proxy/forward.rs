@@ -14,6 +14,7 @@ use super::deadline::Deadline;
 use super::forwarding;
 use super::h1::{BodyDecoder, BodyError, Fill, Framing, HeadLimits, response_framing};
 use super::intake::Message;
+use super::pace::Pace;
 use super::pool::NodeConnection;
 use super::rewrite::{Answer, Beginning, Exchange};
 use super::worker::Worker;
@@ -100,6 +101,8 @@ pub struct Forward<'a, 'l, C: Client> {
     pub timeouts: &'a Timeouts,
     /// The connection's timer.
     pub deadline: &'a mut Deadline,
+    /// What is asked of the client: while it sends, and while it takes.
+    pub paces: [Pace; 2],
     /// What has passed.
     pub passed: Passed,
 }
@@ -167,6 +170,7 @@ impl<C: Client> Forward<'_, '_, C> {
         let mut up = Up::Sending;
         let mut down = Down::Awaiting;
         let mut timed: Option<Waiting> = None;
+        let mut since: Option<Instant> = None;
         let mut scanned = 0;
         poll_fn(|cx| {
             let mut moved = false;
@@ -184,11 +188,21 @@ impl<C: Client> Forward<'_, '_, C> {
                 Err(ended) => return Poll::Ready(ended),
             }
             if moved || timed != Some(waiting) {
-                timed = Some(waiting);
-                self.deadline.set(match waiting {
+                let now = Instant::now();
+                let time = since.replace(now).map_or(Duration::ZERO, |since| now - since);
+                match timed.replace(waiting) {
+                    Some(Waiting::ClientSends) => self.paces[0].waited(time),
+                    Some(Waiting::ClientTakes) => self.paces[1].waited(time),
+                    _ => {}
+                }
+                let stall = self.timeouts.stall;
+                let limit = match waiting {
                     Waiting::NodeAnswers => self.timeouts.response,
-                    _ => self.timeouts.stall,
-                });
+                    Waiting::ClientSends => self.paces[0].patience(self.passed.bytes_in, stall),
+                    Waiting::ClientTakes => self.paces[1].patience(self.passed.bytes_out, stall),
+                    Waiting::NodeTakes | Waiting::NodeSends => stall,
+                };
+                self.deadline.set_from(now, limit);
             }
             if self.deadline.poll(cx).is_ready() {
                 return Poll::Ready(match waiting {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::admission;
 use super::client::Client;
 use super::connection::Connection;
 use super::deadline::Deadline;
@@ -14,6 +15,7 @@ use super::forwarding;
 use super::h1::{Framing, write_request_head};
 use super::intake::{self, Budget, Message};
 use super::log::Told;
+use super::pace::Pace;
 use super::pool::NodeConnection;
 use super::reach::{keep, node_failed, reach};
 use super::reply::{self, Failure};
@@ -83,6 +85,8 @@ async fn serve<C: Client>(
     };
     let expects_continue = request.version != Version::Http10 && fields.known(Name::Expect).is_some();
 
+    let pace = Pace::new(connection.listener.config.limits.bytes_per_second);
+
     // Route. Where operations are asked for and the head gives none, the message is read for it first.
     let mut continued = false;
     let route = match snapshot.routes.find(request, parts.http_action, None, false) {
@@ -94,7 +98,7 @@ async fn serve<C: Client>(
                 let facts = message.reader.as_deref().map(Reader::facts);
                 snapshot.routes.find(request, parts.http_action, facts, done)
             };
-            let budget = budget(snapshot, crate::config::model::Timeouts::default().stall);
+            let budget = budget(snapshot, pace, crate::config::model::Timeouts::default().stall);
             let enough = |message: &Message| is_stopped(message) || find(message, false) != RouteMatch::NeedsMessage;
             intake::read(worker, client, &mut message, expects_continue, budget, &mut scratch.deadline, enough).await?;
             continued = message.continued;
@@ -115,7 +119,7 @@ async fn serve<C: Client>(
     let mut message = Message::new(reads.then(|| reading::reader(rules.request_wanted(), fields, snapshot.inspect)));
     message.continued = continued;
     if reads && rules.places_by_message() {
-        let budget = budget(snapshot, route.timeouts.stall);
+        let budget = budget(snapshot, pace, route.timeouts.stall);
         let enough = |message: &Message| is_enough(worker, upstream, keyer, &parts.view(message), message);
         intake::read(worker, client, &mut message, expects_continue, budget, &mut scratch.deadline, enough).await?;
     } else {
@@ -128,7 +132,7 @@ async fn serve<C: Client>(
     // Where nodes cannot read chunks, the body is held until its length is known.
     let framing = match framing {
         Framing::Chunked if upstream.config.request_framing == RequestFraming::ContentLength => {
-            let budget = budget(snapshot, route.timeouts.stall);
+            let budget = budget(snapshot, pace, route.timeouts.stall);
             let deadline = &mut scratch.deadline;
             intake::read(worker, client, &mut message, expects_continue, budget, deadline, |_| false).await?;
             if !client.body_is_whole() {
@@ -140,10 +144,19 @@ async fn serve<C: Client>(
     };
 
     if let Some(limit) = rewrite::reads_request(route, request, framing) {
-        let budget = budget(snapshot, route.timeouts.stall);
+        let budget = budget(snapshot, pace, route.timeouts.stall);
         let budget = Budget { message: budget.message.min(limit), ..budget };
         let deadline = &mut scratch.deadline;
         intake::read(worker, client, &mut message, expects_continue, budget, deadline, |_| false).await?;
+    }
+
+    // A small body is waited for here, where it costs no node a thread.
+    if matches!(framing, Framing::Length(length) if length <= intake::FREE_BYTES)
+        && !client.body_is_whole()
+        && !expects_continue
+    {
+        let budget = budget(snapshot, pace, route.timeouts.stall);
+        intake::read(worker, client, &mut message, false, budget, &mut scratch.deadline, |_| false).await?;
     }
 
     // Match.
@@ -155,6 +168,11 @@ async fn serve<C: Client>(
         told.soap = facts.version;
     }
     told.hide_ids(rules, &view);
+
+    if let Err(failure) = admission::begins(worker, snapshot, upstream, &keys, told) {
+        scratch.keys = keys;
+        return Err(failure);
+    }
 
     // Place, and reach the node.
     let placed = reach(worker, connection, route, &keys, request, client, &mut scratch.deadline, told).await;
@@ -210,6 +228,7 @@ async fn serve<C: Client>(
         lesson: &mut lesson,
         timeouts: &route.timeouts,
         deadline: &mut scratch.deadline,
+        paces: [pace; 2],
         passed: Passed::default(),
     };
     let ended = forward.run().await;
@@ -313,9 +332,9 @@ async fn say<C: Client>(body: Vec<u8>, request: &Request, scratch: &mut Scratch,
     told.bytes_out = body.len() as u64;
 }
 
-fn budget(snapshot: &Snapshot, stall: Duration) -> Budget {
+fn budget(snapshot: &Snapshot, pace: Pace, stall: Duration) -> Budget {
     let inspect = &snapshot.config.inspect;
-    Budget { message: inspect.bytes_per_message, total: inspect.bytes_total, stall }
+    Budget { message: inspect.bytes_per_message, total: inspect.bytes_total, stall, pace }
 }
 
 fn is_stopped(message: &Message) -> bool {

@@ -7,6 +7,7 @@
 //! | [`proxy_protocol`] | who the client is, as said by a load balancer in front (PROXY v1 and v2) |
 
 mod accept;
+mod admission;
 mod buffer;
 mod client;
 mod client_cert;
@@ -21,15 +22,18 @@ mod handler;
 mod intake;
 mod listen;
 mod log;
+mod pace;
 mod pool;
 pub mod proxy_protocol;
 mod queue;
 mod reach;
+mod refuse;
 mod reply;
 pub mod rewrite;
 mod server;
 mod stop;
 mod stream;
+mod tcp;
 mod worker;
 
 pub use listen::ListenError;

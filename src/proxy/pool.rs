@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use super::buffer::Buffer;
 use super::h1::{HeadSearch, Wire};
 use super::stream::Stream;
+use super::tcp;
 use crate::gateway::Upstream;
 use crate::upstream::{NodeId, OpenConnection};
 
@@ -65,7 +66,8 @@ impl ConnectError {
     /// Whether it says something about the node, rather than about our limits.
     pub fn is_nodes(&self) -> bool {
         match self {
-            Self::Timeout | Self::Name(_) | Self::Io(_) => true,
+            Self::Timeout | Self::Io(_) => true,
+            Self::Name(error) => !tcp::is_exhausted(error),
             Self::Limit | Self::Exhausted(_) | Self::Unknown => false,
         }
     }
@@ -167,7 +169,7 @@ impl Pool {
         let standing = async {
             let address = self.resolve(&target.url.host, target.url.port).await?;
             let tcp = dial(address).await?;
-            tcp.set_nodelay(true)?;
+            tcp::prepare(&tcp, upstream.config.tcp_keep_alive.as_ref())?;
             match (&target.server_name, &upstream.tls) {
                 (Some(name), Some(tls)) => {
                     let stream = TlsConnector::from(tls.clone()).connect(name.clone(), tcp).await?;

@@ -57,7 +57,10 @@ pub async fn reach<C: Client>(
             Ok(node) => match visit.commit(gateway.now()) {
                 Ok(()) => return Ok((visit, node)),
                 Err(_moved) => {
-                    worker.pool.give(upstream, told.node.unwrap_or(visit.node()), node, None);
+                    // What a client has authenticated is never anybody else's.
+                    if !is_own(connection, upstream) {
+                        worker.pool.give(upstream, told.node.unwrap_or(visit.node()), node, None);
+                    }
                     continue;
                 }
             },
@@ -71,6 +74,7 @@ pub async fn reach<C: Client>(
                 }
                 let exists = visit.is_pinned();
                 if exists && matches!(error, ConnectError::Limit) {
+                    told.code = Code::Busy;
                     return Err(Refusal::Busy { node: visit.node() }.into());
                 }
                 // Nor must it cost a session its node that we have run out.
@@ -162,7 +166,7 @@ fn is_own(connection: &Connection, upstream: &Upstream) -> bool {
 
 /// Whether these credentials authenticate the connection instead of the request (RFC 4559, MS-NTHT).
 fn binds_connection(value: &[u8]) -> bool {
-    let scheme = value.split(|byte| matches!(byte, b' ' | b',')).next().unwrap_or_default();
+    let scheme = value.split(|byte| matches!(byte, b' ' | b'\t' | b',')).next().unwrap_or_default();
     scheme.eq_ignore_ascii_case(b"NTLM") || scheme.eq_ignore_ascii_case(b"Negotiate")
 }
 

@@ -36,6 +36,12 @@ pub enum Failure {
     /// It waited for a place at a node, or a turn in its conversation, in vain.
     #[error("no place became free in time")]
     Waited,
+    /// Its source begins conversations too fast.
+    #[error("its source begins conversations too fast")]
+    TooMany {
+        /// When it may begin another one.
+        seconds: u32,
+    },
     /// No node could be reached; none has seen a byte.
     #[error("no node could be reached")]
     Unreachable,
@@ -133,6 +139,14 @@ impl Failure {
                 false,
                 Some(1),
                 "Too many requests of this session wait for each other. Nothing was executed; try again.",
+            ),
+            Self::TooMany { seconds } => row(
+                "TooManySessions",
+                Receiver,
+                429,
+                false,
+                Some(*seconds),
+                "Too many new sessions from this address. Nothing was executed; try again later.",
             ),
             Self::Waited => row(
                 "Overloaded",

@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::accept;
 use super::listen::{self, ListenError};
+use super::tcp;
 use super::worker::{Load, Loads, Worker};
 use crate::config::model::Workers;
 use crate::gateway::{Gateway, ListenerSetup, Snapshot};
@@ -87,7 +88,8 @@ impl Server {
             addresses.insert(listener.config.address, opened[0].local_addr()?);
             sockets.push((listener.config.address, opened));
         }
-        let loads = Loads::new(count);
+        let loads = Loads::new(count, Arc::clone(&gateway));
+        gateway.pressure.set_descriptors(tcp::raise_descriptors().unwrap_or(0));
         let (commands, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
         let mut server = Self { gateway, commands, threads: Vec::new(), addresses, loads };
         for (index, receiver) in receivers.into_iter().enumerate() {

@@ -3,6 +3,7 @@
 //! Plain values: no I/O, nothing compiled. The `Default` of each type *is* the default of the file.
 
 mod affinity;
+mod limits;
 mod listener;
 mod policy;
 mod process;
@@ -12,6 +13,7 @@ mod upstream;
 mod values;
 
 pub use affinity::{Affinity, Durability, OnStoreDown, Store, WhenFull};
+pub use limits::{ListenerLimits, ProcessLimits, Rate, TcpKeepAlive};
 pub use listener::{CertificateFormat, ClientAuth, ForwardClientCert, Listener, ListenerTimeouts, ListenerTls};
 pub use policy::{Balance, Check, Health, Limits, NodeTls, Observe, Probe, RequestFraming, Rewrite, Timeouts};
 pub use process::{
@@ -39,6 +41,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// The affinity table and its store.
     pub affinity: Affinity,
+    /// Limits of the process.
+    pub limits: ProcessLimits,
     /// How much of a message is read for rules.
     pub inspect: Inspect,
     /// How faults of our own travel.
@@ -63,6 +67,7 @@ impl Default for Config {
             routes: Vec::new(),
             upstreams: Vec::new(),
             affinity: Affinity::default(),
+            limits: ProcessLimits::default(),
             inspect: Inspect::default(),
             faults: Faults::default(),
             admin: Admin::default(),
