@@ -9,6 +9,10 @@ use tokio::net::TcpStream;
 
 use crate::config::model::TcpKeepAlive;
 
+/// Bytes that the system holds of what a peer does not take: with more (usually 4 MiB) a slow reader costs memory, and
+/// its progress shows only every few minutes.
+const UNSENT_BYTES: u32 = 32 * 1024;
+
 /// Sends at once what is written, and asks a silent peer whether it is still there, so that no firewall on the way forgets
 /// the connection.
 ///
@@ -16,6 +20,7 @@ use crate::config::model::TcpKeepAlive;
 /// The connection has gone.
 pub fn prepare(stream: &TcpStream, keep_alive: Option<&TcpKeepAlive>) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES)?;
     let Some(keep_alive) = keep_alive else { return Ok(()) };
     // The system counts in whole seconds.
     let second = Duration::from_secs(1);
