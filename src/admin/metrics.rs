@@ -41,6 +41,7 @@ pub fn text(gateway: &Gateway) -> String {
     };
     each(m::NODE_REQUESTS, &|live| live.served() as f64);
     each(m::NODE_FAILURES, &|live| live.failures() as f64);
+    each(m::NODE_RECEIVER_FAULTS, &|live| live.receiver_faults() as f64);
     each(m::NODE_EJECTIONS, &|live| live.ejected() as f64);
     each(m::NODE_HEALTH_CHANGES, &|live| live.health_changes() as f64);
     each(m::NODE_IN_FLIGHT, &|live| f64::from(live.requests()));

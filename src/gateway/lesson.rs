@@ -78,6 +78,8 @@ impl<'a> Lesson<'a> {
         let rules = &self.upstream.rules;
         if has_body && !rules.response_wanted().is_empty() {
             self.reader = Some(reading::reader(rules.response_wanted(), head.fields(), self.snapshot.inspect));
+        } else if has_body && head.status >= 500 {
+            self.reader = Some(reading::fault_reader(head.fields(), self.snapshot.inspect));
         }
         let view = ResponseView { head, facts: None, now_unix: self.now_unix };
         rules.learn_head(&request, &view, self.keyer, &mut self.keys);
@@ -119,6 +121,16 @@ impl<'a> Lesson<'a> {
         let lost = !self.visit.known().is_empty() && rules.lost(&request, &response, &story).is_some();
         let ended = rules.ended(&request, &response, &story);
         End { outcome, lost, ended, ttl: rules.ttl_told(&response) }
+    }
+
+    /// Whether the answer puts the blame on its node: a Receiver (Server) Fault, or a 5xx that is no Fault. Neither a Fault
+    /// that blames the caller, nor one that tells a lost session, says anything about the node.
+    pub fn blames_node(&self, head: &Response, end: &End) -> bool {
+        match self.facts().and_then(|facts| facts.fault.as_ref()) {
+            Some(fault) => fault.is_receiver && !end.lost,
+            // What is not implemented was asked for by the caller (RFC 9110 §15.6.2, §15.6.6).
+            None => head.status >= 500 && !matches!(head.status, 501 | 505),
+        }
     }
 
     /// What the table tells conditions about this exchange, whose request carried `keys`.

@@ -15,7 +15,7 @@ use super::h1::{Framing, write_request_head};
 use super::intake::{self, Budget, Message};
 use super::log::Told;
 use super::pool::NodeConnection;
-use super::reach::{keep, node_failed, reach};
+use super::reach::{keep, observe, reach};
 use super::reply::{self, Failure};
 use super::rewrite::{self, Beginning, Exchange};
 use super::worker::Worker;
@@ -217,19 +217,12 @@ async fn serve<C: Client>(
     told.bytes_in = passed.bytes_in;
     told.bytes_out = passed.bytes_out;
     told.node_us = passed.answered_at.map(|at| (at - forwarded_at).as_micros() as u64);
-    match (&ended, told.node) {
-        (Ended::Answered, Some(node)) => {
-            if let Some(node) = upstream.nodes.get(node) {
-                node.live.went_well();
-            }
-        }
-        (Ended::Node(_), Some(node)) => node_failed(worker, upstream, node),
-        (Ended::Client(_), _) | (_, None) => {}
-    }
 
     // Finish.
     let is_answered = matches!(ended, Ended::Answered);
-    finish(upstream, parts.view(&message), &keys, lesson, &scratch.node_head, is_answered, worker, told);
+    let blames_node =
+        finish(upstream, parts.view(&message), &keys, lesson, &scratch.node_head, is_answered, worker, told);
+    observe(worker, upstream, told.node, &ended, blames_node);
     scratch.keys = keys;
     if is_answered || passed.node_is_done {
         keep(worker, connection, upstream, told.node, node, passed.reusable, &scratch.node_head);
@@ -413,7 +406,7 @@ fn write_head(
     wire.wire.begin_message(framing, |out| write_request_head(onward, out));
 }
 
-/// What the answer says about its conversation: `lost`, then `end`.
+/// What the answer says about its conversation: `lost`, then `end`. Whether it blames its node is returned.
 #[allow(clippy::too_many_arguments)]
 fn finish(
     upstream: &Upstream,
@@ -424,7 +417,7 @@ fn finish(
     is_answered: bool,
     worker: &Worker,
     told: &mut Told,
-) {
+) -> bool {
     let now = worker.gateway.now();
     told.learnt = u32::from(lesson.sum.bound) + u32::from(lesson.sum.rebound);
     if told.key.is_none() {
@@ -432,7 +425,7 @@ fn finish(
     }
     if !is_answered {
         lesson.visit.finish(End::of(Outcome::NoAnswer), &upstream.policy, now);
-        return;
+        return false;
     }
     let end = lesson.end(request, keys, head);
     told.event = match (end.lost, end.ended) {
@@ -447,5 +440,7 @@ fn finish(
             "the node does not know the session; its pin is dropped"
         );
     }
+    let blames_node = lesson.blames_node(head, &end);
     lesson.visit.finish(end, &upstream.policy, now);
+    blames_node
 }

@@ -26,7 +26,7 @@ pub struct Ttl {
     pub idle: Duration,
     /// After the first request; `None` = no end.
     pub max: Option<Duration>,
-    /// After an end or a loss.
+    /// After an end, for retransmissions; a loss drops the pin at once.
     pub linger: Duration,
 }
 
@@ -177,6 +177,10 @@ impl RuleSet {
         }
         if !end.is_empty() {
             // `end` never fires on a Fault, so Faults must be seen.
+            response.want_fault();
+        }
+        if !response.is_empty() {
+            // Whoever is read anyway is told apart: an answer, or a Fault and whose.
             response.want_fault();
         }
         if let Some(from) = &ttl.from {

@@ -58,6 +58,7 @@ metrics! {
     HINTS: Gauge "castile_hints" "Weak keys and learnt routes.";
     NODE_REQUESTS: Counter "castile_node_requests_total" "Requests given to a machine, by all upstreams of its affinity group.";
     NODE_FAILURES: Counter "castile_node_failures_total" "Connects that failed and exchanges that a machine did not finish.";
+    NODE_RECEIVER_FAULTS: Counter "castile_node_receiver_faults_total" "Answers that blame the machine itself: Receiver (Server) Faults, and other 5xx.";
     NODE_EJECTIONS: Counter "castile_node_ejections_total" "How often a machine was ejected because it failed in a row.";
     NODE_HEALTH_CHANGES: Counter "castile_node_health_changes_total" "How often the health of a machine changed.";
     NODE_IN_FLIGHT: Gauge "castile_node_requests_in_flight" "Requests that a machine works on for this gateway.";

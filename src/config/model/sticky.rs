@@ -59,7 +59,7 @@ pub struct TtlPolicy {
     pub idle: Option<Duration>,
     /// After the first request; `Some(None)` = no end, whatever the presets say.
     pub max: Option<Option<Duration>>,
-    /// After an end or a loss.
+    /// After an end, for retransmissions; a loss drops the pin at once.
     pub linger: Option<Duration>,
 }
 

@@ -42,7 +42,11 @@ pub fn sticky(s: &mut Section, upstream: &str, namespaces: &Prefixes, share: Nod
                     "After the first request; none = no end. Default: the presets', else none.",
                     Or("none", Time),
                 ),
-                linger: s.optional("linger", "After an end or a loss. Default: the presets', else 0s.", TimeOrZero),
+                linger: s.optional(
+                    "linger",
+                    "After an end, for retransmissions. Default: the presets', else 0s.",
+                    TimeOrZero,
+                ),
             };
             (ttl, s.optional_with("from", "Where the response tells the time to live.", names::text))
         })
