@@ -93,18 +93,6 @@ impl Affinity {
             .is_some_and(|conversation| conversation.lock().look(now) == super::conversation::Look::Alive)
     }
 
-    /// Every conversation's node, keys and whether its node counts it.
-    #[cfg(test)]
-    pub(super) fn inspect(&self, mut f: impl FnMut(NodeId, &[Fingerprint], bool)) {
-        for conversation in self.roll.all() {
-            let (node, keys, counted) = {
-                let state = conversation.lock();
-                (state.node, state.keys.iter().map(Key::fingerprint).collect::<Vec<_>>(), state.is_counted())
-            };
-            f(node, &keys, counted);
-        }
-    }
-
     /// Removes conversations whose time is over, looking at `at_most`; the control plane calls it now and then. Returns how
     /// many it looked at, so that a caller goes on at once while that is `at_most`.
     pub fn sweep(&self, now: Now, at_most: usize) -> usize {

@@ -172,9 +172,11 @@ impl Roll {
         })
     }
 
-    #[cfg(test)]
-    pub fn all(&self) -> Vec<Arc<Conversation>> {
-        self.inner.lock().blocks.iter().flatten().filter_map(|slot| slot.conversation.clone()).collect()
+    /// The conversations of one block of slots, some thousand; `None` behind the last block. One block after the other shows
+    /// every conversation that stays meanwhile.
+    pub fn block(&self, index: usize) -> Option<Vec<Arc<Conversation>>> {
+        let inner = self.inner.lock();
+        Some(inner.blocks.get(index)?.iter().filter_map(|slot| slot.conversation.clone()).collect())
     }
 
     /// It may be pushed out: after all others, or before them.

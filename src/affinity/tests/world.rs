@@ -8,7 +8,7 @@ use crate::session::{Fingerprint, Learnt, LearntKey, PinKey, RequestKeys, RouteK
 use crate::upstream::{Admin, Balance, Health, NodeLimits, NodeSet, NodeSpec, Registry};
 
 /// Nodes, a table, a clock.
-pub(super) struct World {
+pub(in crate::affinity) struct World {
     pub registry: Arc<Registry>,
     pub affinity: Arc<Affinity>,
     pub nodes: NodeSet,
@@ -147,6 +147,21 @@ impl World {
 
     pub fn count(&self, name: &str) -> u64 {
         self.affinity.counters().each().find(|(own, _)| *own == name).expect("there is such a counter").1
+    }
+}
+
+impl Affinity {
+    /// Every conversation's node, keys and whether its node counts it.
+    pub(in crate::affinity) fn inspect(&self, mut f: impl FnMut(crate::upstream::NodeId, &[Fingerprint], bool)) {
+        let all: Vec<_> = (0..).map_while(|block| self.roll.block(block)).flatten().collect();
+        for conversation in all {
+            let (node, keys, counted) = {
+                let state = conversation.lock();
+                let keys = state.keys.iter().map(super::super::conversation::Key::fingerprint);
+                (state.node, keys.collect::<Vec<_>>(), state.is_counted())
+            };
+            f(node, &keys, counted);
+        }
     }
 }
 
