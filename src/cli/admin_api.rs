@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 
 use crate::config::model::NodeTls;
-use crate::gateway::client_tls;
+use crate::gateway::tls::client as client_tls;
 
 /// Where the admin API is, and by what it lets us in.
 #[derive(Debug, Clone, clap::Args)]

@@ -10,7 +10,7 @@ mod routes;
 mod shared;
 mod snapshot;
 mod takeover;
-mod tls;
+pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};
 pub use rewriting::Rewriting;
@@ -18,4 +18,3 @@ pub use routes::{Route, RouteMatch, Routes};
 pub(crate) use shared::unix_ms;
 pub use shared::{Gateway, Secret, StartError};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};
-pub use tls::client as client_tls;
