@@ -3,6 +3,9 @@
 use super::{Affinity, Now};
 use crate::upstream::NodeId;
 
+/// Conversations looked at while newcomers wait.
+const AT_ONCE: usize = 4096;
+
 /// The conversations of one node, and when they would be over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Outlook {
@@ -25,8 +28,10 @@ impl Affinity {
         let mut idle = Vec::new();
         let mut latest = Some(0);
         let mut outlook = Outlook::default();
-        for block in 0.. {
-            let Some(conversations) = self.roll.block(block) else { break };
+        let mut slot = Some(0);
+        while let Some(from) = slot {
+            let (conversations, next) = self.roll.some(from, AT_ONCE);
+            slot = next;
             for conversation in conversations {
                 let state = conversation.lock();
                 if state.node != node || !state.is_counted() || state.is_over(now) {

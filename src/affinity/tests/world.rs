@@ -14,7 +14,7 @@ pub(in crate::affinity) struct World {
     pub nodes: NodeSet,
     pub policy: Policy,
     pub now: u64,
-    random: u64,
+    pub random: u64,
 }
 
 impl World {
@@ -153,8 +153,7 @@ impl World {
 impl Affinity {
     /// Every conversation's node, keys and whether its node counts it.
     pub(in crate::affinity) fn inspect(&self, mut f: impl FnMut(crate::upstream::NodeId, &[Fingerprint], bool)) {
-        let all: Vec<_> = (0..).map_while(|block| self.roll.block(block)).flatten().collect();
-        for conversation in all {
+        for conversation in self.roll.all() {
             let (node, keys, counted) = {
                 let state = conversation.lock();
                 let keys = state.keys.iter().map(super::super::conversation::Key::fingerprint);
