@@ -123,7 +123,8 @@ fn nodes(args: &Args, waits: bool, err: &mut dyn Write) -> Result<Vec<Value>, (u
     if waits {
         let until = args.until.as_ref().unwrap_or(&Until::FREE);
         let deadline = args.deadline.unwrap_or(DEADLINE);
-        shown = waiting::wait(&api, &path, &name, until, deadline, err).map_err(|why| stopped(&why, &name, &shown))?;
+        shown = waiting::wait(&api, &path, &name, until, deadline, err)
+            .map_err(|why| stopped(&why, until, &name, &shown))?;
     }
     let then = match args.then {
         Some(State::Maint) => "maint",
@@ -134,14 +135,17 @@ fn nodes(args: &Args, waits: bool, err: &mut dyn Write) -> Result<Vec<Value>, (u
 }
 
 /// What stays when the wait was in vain.
-fn stopped(why: &Stopped, name: &str, node: &Value) -> (u8, String) {
+fn stopped(why: &Stopped, until: &Until, name: &str, node: &Value) -> (u8, String) {
+    let what = until.what();
     let stays = format!("it stays in state {}; castile nodes wait {name} waits on", text(node, "state"));
     match why {
         Stopped::Failed(message) => (FAILED, message.clone()),
         Stopped::Deadline(left) => {
-            (DEADLINE_OVER, format!("the deadline is over and {name} still has {left}: {stays}"))
+            (DEADLINE_OVER, format!("the deadline is over and {name} still has {left} {what}: {stays}"))
         }
-        Stopped::Interrupted(left) => (INTERRUPTED, format!("interrupted while {name} still had {left}: {stays}")),
+        Stopped::Interrupted(left) => {
+            (INTERRUPTED, format!("interrupted while {name} still had {left} {what}: {stays}"))
+        }
     }
 }
 

@@ -17,6 +17,11 @@ pub struct Until {
 }
 
 impl Until {
+    /// What is counted: conversations, or requests.
+    pub fn what(&self) -> &'static str {
+        self.what
+    }
+
     /// No conversation is left.
     pub const FREE: Self = Self { what: "conversations", count: 0 };
 }
