@@ -6,6 +6,7 @@
 //! and random numbers are arguments.
 
 mod balance;
+mod events;
 mod health;
 mod live;
 mod node;
@@ -14,6 +15,7 @@ mod ramp;
 mod registry;
 
 pub use balance::{Balance, Pick};
+pub use events::{UpstreamEvents, Waiting};
 pub use health::{Checked, together};
 pub use live::{Admin, Health, InFlight, Live, NodeId, OpenConnection};
 pub use node::{Node, NodeLimits, NodeSet, NodeSpec};
