@@ -96,6 +96,14 @@ impl Affinity {
             .is_some_and(|conversation| conversation.lock().look(now) == super::conversation::Look::Alive)
     }
 
+    /// Whether a key belongs to a conversation, be it one that is lost. Uses nothing.
+    pub fn is_bound(&self, key: Fingerprint, now: Now) -> bool {
+        use super::conversation::Look;
+        self.table
+            .get(key)
+            .is_some_and(|conversation| matches!(conversation.lock().look(now), Look::Alive | Look::Lost))
+    }
+
     /// Removes conversations whose time is over, looking at `at_most`; the control plane calls it now and then. Returns how
     /// many it looked at, so that a caller goes on at once while that is `at_most`.
     pub fn sweep(&self, now: Now, at_most: usize) -> usize {

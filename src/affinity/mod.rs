@@ -22,6 +22,7 @@
 
 mod answer;
 mod ask;
+mod asking;
 mod code;
 mod conversation;
 mod counters;
@@ -40,6 +41,7 @@ mod tests;
 mod visit;
 
 pub use ask::{Ask, End, Learning, Now, Outcome, Refusal};
+pub use asking::NOBODY_FOR;
 pub use code::Code;
 pub use conversation::Conversation;
 pub use counters::{Counters, Gauges};

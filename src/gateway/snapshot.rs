@@ -15,7 +15,7 @@ use crate::config::model;
 use crate::session::RuleSet;
 use crate::session::spec::{self, Connection, Mark, Ttl};
 use crate::soap;
-use crate::upstream::{Balance, NodeId, NodeLimits, NodeSet, NodeSpec, Registry};
+use crate::upstream::{Balance, NodeId, NodeLimits, NodeSet, NodeSpec, Registry, UpstreamEvents};
 
 /// One configuration, compiled.
 #[derive(Debug)]
@@ -60,6 +60,8 @@ pub struct Upstream {
     pub targets: Vec<Target>,
     /// Its stickiness, in the table's terms.
     pub policy: Policy,
+    /// What is counted of it.
+    pub events: Arc<UpstreamEvents>,
     /// How node connections are shared.
     pub connection: Connection,
     /// What is rewritten; `None` = nothing.
@@ -208,6 +210,7 @@ impl Upstream {
         Ok(Self {
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             policy: policy(config, &rules),
+            events: registry.events(&config.name),
             connection: config.connection.unwrap_or(rules.connection()),
             rewriting: Rewriting::compile(config, &rules),
             rules,
@@ -216,6 +219,12 @@ impl Upstream {
             tls,
             config: config.clone(),
         })
+    }
+
+    /// Whether an answer that gives a moved conversation a new session is not to pass.
+    pub fn guards_sessions(&self) -> bool {
+        let sticky = self.config.sticky.as_ref();
+        sticky.is_some_and(|sticky| sticky.on_session_replaced == model::OnSessionReplaced::Fault)
     }
 
     /// Where this node listens.
@@ -262,11 +271,13 @@ fn policy(config: &model::Upstream, rules: &RuleSet) -> Policy {
         linger: ttl.linger,
         unknown_key: match sticky.unknown_key {
             model::UnknownKey::Reject => UnknownKey::Reject,
-            model::UnknownKey::Balance | model::UnknownKey::AskNodes => UnknownKey::Balance,
+            model::UnknownKey::Balance => UnknownKey::Balance,
+            model::UnknownKey::AskNodes => UnknownKey::AskNodes,
         },
         on_node_down: match sticky.on_node_down {
             model::OnNodeDown::Failover => OnNodeDown::Failover,
-            model::OnNodeDown::Fault | model::OnNodeDown::Wait => OnNodeDown::Fault,
+            model::OnNodeDown::Fault => OnNodeDown::Fault,
+            model::OnNodeDown::Wait => OnNodeDown::Wait,
         },
         nodes_share_sessions: match config.nodes_share_sessions {
             model::NodesShareSessions::None => SharedSessions::None,

@@ -106,14 +106,14 @@ pub fn observe(worker: &Worker, upstream: &Upstream, node: Option<NodeId>, ended
                 tracing::warn!(%node, upstream, ?time, "node is ejected: its answers in a row blame itself");
             }
         }
-        Ended::Answered => known.live.went_well(),
+        Ended::Answered | Ended::Withheld => known.live.went_well(),
         Ended::Node(_) => node_failed(worker, upstream, known.id),
         Ended::Client(_) => {}
     }
 }
 
 /// Takes note that a node failed, and tells if that keeps new conversations away from it.
-fn node_failed(worker: &Worker, upstream: &Upstream, node: NodeId) {
+pub fn node_failed(worker: &Worker, upstream: &Upstream, node: NodeId) {
     let Some(node) = upstream.nodes.get(node) else { return };
     let observe = &upstream.config.health.observe;
     if let Some(time) = node.live.failed(worker.gateway.now().0, observe.connect_failures, observe.eject) {
@@ -133,7 +133,7 @@ fn ask<'a>(worker: &Worker, upstream: &'a Upstream, keys: &'a RequestKeys, tried
 }
 
 /// A connection to the node: this client's own, an idle one, or a new one.
-async fn obtain(
+pub async fn obtain(
     worker: &Worker,
     connection: &Connection,
     upstream: &Upstream,

@@ -47,6 +47,8 @@ pub struct KeyRule {
     pub learn_route: bool,
     /// What else makes up the key.
     pub scope: Scope,
+    /// A node that does not know its values says so before it executes anything (`not_executed`).
+    pub may_ask: bool,
     pub(super) ignore: Vec<String>,
     pub(super) via: Vec<Transform>,
     pub(super) matches: Vec<Selector>,
@@ -222,6 +224,11 @@ impl RuleSet {
         &self.keys
     }
 
+    /// Whether nodes may be asked for a value of this rule: see [`KeyRule::may_ask`].
+    pub fn may_ask(&self, rule: u16) -> bool {
+        self.keys.get(usize::from(rule)).is_some_and(|key| key.may_ask)
+    }
+
     /// When a conversation is over. Whether one that holds counts is for [`RuleSet::ended`] to say.
     pub fn end_conditions(&self) -> &[Condition] {
         &self.end
@@ -337,6 +344,7 @@ fn key_rule(
         client_issued: key.client_issued,
         learn_route: key.learn_route,
         scope: key.scope,
+        may_ask: !key.client_issued && key.as_ == Role::Pin && set.lost.iter().any(|condition| condition.not_executed),
         ignore: key.ignore.clone(),
         via,
         matches,
