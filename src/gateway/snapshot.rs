@@ -214,7 +214,7 @@ impl Upstream {
             connection: config.connection.unwrap_or(rules.connection()),
             rewriting: Rewriting::compile(config, &rules),
             rules,
-            nodes: NodeSet::new(balance(config.balance), specs),
+            nodes: NodeSet::new(balance(config.balance), specs).with_panic(config.health.observe.panic),
             targets,
             tls,
             config: config.clone(),

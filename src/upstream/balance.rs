@@ -54,8 +54,8 @@ pub(super) fn stride(weight: u32) -> u64 {
 impl NodeSet {
     /// The node for a new conversation: ready, not down, not ejected, with room, not excluded. `None` if there is none.
     ///
-    /// Where every node that could serve is ejected, ejections count for nothing: the fault may be ours, or the network's,
-    /// and a node that fails now and then serves more than none.
+    /// Where ejection leaves too few of those that could serve, it counts for nothing: the fault may be ours, or the
+    /// network's, the few left would break under the load of all, and a node that fails now and then serves more than none.
     pub fn pick(&self, pick: Pick<'_>) -> Option<&Node> {
         let node = match (pick.key, self.balance) {
             (Some(key), _) => self.by_key(key, &pick),
@@ -70,13 +70,20 @@ impl NodeSet {
 
     fn candidates<'s, 'p>(&'s self, pick: &Pick<'p>) -> impl Iterator<Item = &'s Node> + use<'s, 'p> {
         let Pick { exclude, group, now_ms, .. } = *pick;
-        let all_ejected = self.nodes().iter().all(|node| !node.takes_new(now_ms));
+        let panics = self.panics(now_ms);
         self.nodes().iter().filter(move |node| {
-            (node.takes_new(now_ms) || all_ejected && node.takes_new(u64::MAX))
+            (node.takes_new(now_ms) || panics && node.takes_new(u64::MAX))
                 && node.has_room()
                 && !exclude.contains(&node.id)
                 && group.is_none_or(|group| node.group.as_deref() == Some(group))
         })
+    }
+
+    /// Whether ejection leaves too few nodes.
+    fn panics(&self, now_ms: u64) -> bool {
+        let could_serve = || self.nodes().iter().filter(|node| node.takes_new(u64::MAX));
+        let left = could_serve().filter(|node| !node.live.is_ejected(now_ms)).count();
+        left == 0 || left * 100 < could_serve().count() * self.panic as usize
     }
 
     /// The least loaded candidate for its weight, then the one whose turn is next. A node that starts slowly is no
@@ -318,6 +325,25 @@ mod tests {
         live(&set, "c").eject_until(5);
         let served = order(&set, 4);
         assert!(served.contains('b') && served.contains('c') && !served.contains('a'), "{served}");
+    }
+
+    #[test]
+    fn where_ejection_leaves_too_few_it_counts_for_nothing() {
+        for (panic, ejected, expected) in [
+            (50, "", "abcd"),
+            (50, "a", "bcd"),
+            (50, "ab", "cd"),
+            (50, "abc", "abcd"),
+            (50, "abcd", "abcd"),
+            (0, "abc", "d"),
+            (0, "abcd", "abcd"),
+            (100, "a", "abcd"),
+        ] {
+            let set = set(Balance::RoundRobin, "a b c d").with_panic(panic);
+            ejected.chars().for_each(|name| live(&set, &name.to_string()).eject_until(5));
+            let served: std::collections::BTreeSet<char> = order(&set, 40).chars().collect();
+            assert_eq!(served.iter().collect::<String>(), expected, "{panic} {ejected}");
+        }
     }
 
     #[test]

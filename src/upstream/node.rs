@@ -130,6 +130,8 @@ impl Node {
 pub struct NodeSet {
     nodes: Box<[Node]>,
     pub(super) balance: Balance,
+    /// Per cent; see [`NodeSet::with_panic`].
+    pub(super) panic: u32,
     by_id: HashMap<NodeId, u32>,
     by_route: HashMap<Box<[u8]>, SmallVec<[u32; 2]>>,
     /// Round robin: the latest turn taken.
@@ -168,7 +170,14 @@ impl NodeSet {
                 turn: AtomicU64::new(super::balance::stride(u32::from(weight) * ramp::WHOLE) / 2),
             });
         }
-        Self { nodes: nodes.into(), balance, by_id, by_route, turn: AtomicU64::new(0) }
+        Self { nodes: nodes.into(), balance, panic: 50, by_id, by_route, turn: AtomicU64::new(0) }
+    }
+
+    /// The same set with this panic threshold, in per cent: where fewer of the nodes that could serve are left by ejection,
+    /// ejections count for nothing. 0 = only where none is left. Default: 50, as in Envoy.
+    pub fn with_panic(mut self, percent: u32) -> Self {
+        self.panic = percent;
+        self
     }
 
     /// All nodes, in configured order.

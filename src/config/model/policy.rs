@@ -136,11 +136,13 @@ pub struct Observe {
     pub receiver_faults: Option<NonZeroU32>,
     /// For how long new conversations go elsewhere the first time; it grows while it fails.
     pub eject: Duration,
+    /// Per cent of the nodes that could serve: where ejection leaves fewer, it counts for nothing. 0 = where it leaves none.
+    pub panic: u32,
 }
 
 impl Default for Observe {
     fn default() -> Self {
-        Self { connect_failures: 3, receiver_faults: None, eject: Duration::from_secs(10) }
+        Self { connect_failures: 3, receiver_faults: None, eject: Duration::from_secs(10), panic: 50 }
     }
 }
 

@@ -129,5 +129,11 @@ fn observe(s: &mut Section) -> Observe {
             )
             .and_then(NonZeroU32::new),
         eject: s.value("eject", "For how long they do, the first time.", Time, usual.eject),
+        panic: s.value(
+            "panic",
+            "Per cent of the nodes that could serve: where ejection leaves fewer, it counts for nothing; 0 = where it leaves none.",
+            n32(Count { min: 0, max: 100, below: "" }),
+            usual.panic,
+        ),
     }
 }
