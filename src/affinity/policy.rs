@@ -23,7 +23,7 @@ pub struct Policy {
     pub keys_per_conversation: usize,
     /// Requests of one conversation at once, at most; `None` = as many as come.
     pub concurrency: Option<u32>,
-    /// How long a weak key is remembered.
+    /// How long a weak key is remembered, unless it names the client connection.
     pub weak: Duration,
     /// How long a lost conversation keeps telling parallel calls so.
     pub tombstone: Duration,
@@ -56,6 +56,8 @@ pub enum UnknownKey {
     Balance,
     /// It is refused.
     Reject,
+    /// As balanced, where the caller does not ask the nodes ([`super::Affinity::place_asked`]).
+    AskNodes,
 }
 
 /// What becomes of a conversation whose node cannot serve.
@@ -66,6 +68,8 @@ pub enum OnNodeDown {
     Fault,
     /// Another node takes over: the successor, nodes of the group, any.
     Failover,
+    /// The caller is to wait for the node ([`super::Refusal::Away`]), and to place with `Fault` in the end.
+    Wait,
 }
 
 /// Whether nodes replicate their sessions among themselves.

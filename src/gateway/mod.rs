@@ -11,6 +11,7 @@ mod routes;
 mod shared;
 mod snapshot;
 mod sources;
+mod takeover;
 pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};

@@ -8,6 +8,8 @@
 
 mod accept;
 mod admission;
+mod asking;
+mod away;
 mod buffer;
 mod client;
 mod client_cert;
@@ -34,6 +36,7 @@ mod server;
 mod stop;
 mod stream;
 mod tcp;
+mod withheld;
 mod worker;
 
 pub use listen::ListenError;

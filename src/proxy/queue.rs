@@ -1,4 +1,4 @@
-//! Waiting for a place at a node, or for a turn in a conversation: bounded in number and time, and left when the client
+//! InLine for a place at a node, or for a turn in a conversation: bounded in number and time, and left when the client
 //! goes away.
 
 use std::cell::Cell;
@@ -15,7 +15,7 @@ use super::reply::Failure;
 use super::worker::Worker;
 use crate::affinity::{Ask, Code, Held, Refusal, Turn};
 use crate::gateway::Upstream;
-use crate::upstream::{NodeId, OpenConnection, Pick, Rank, Waiting};
+use crate::upstream::{InLine, NodeId, OpenConnection, Pick, Rank};
 
 /// What one request has got by waiting, and until when it may wait.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub struct Patience {
 
 /// What is waited for.
 enum Line {
-    Place(Waiting),
+    Place(InLine),
     Turn(Turn),
 }
 
@@ -57,10 +57,10 @@ impl Patience {
         let limits = &upstream.config.limits;
         told.code = refusal.code();
         let line = match refusal {
-            Refusal::Busy { node } => Waiting::for_request(ask.nodes.get(node), Rank::Pinned, limits.queue),
+            Refusal::Busy { node } => InLine::for_request(ask.nodes.get(node), Rank::Pinned, limits.queue),
             Refusal::AllBusy => {
                 let pick = Pick { exclude: ask.tried, now_ms: ask.now.0, ..Pick::default() };
-                Waiting::for_request(ask.nodes.eligible(&pick), Rank::New, limits.queue)
+                InLine::for_request(ask.nodes.eligible(&pick), Rank::New, limits.queue)
             }
             Refusal::InUse => {
                 // Others can use the place meanwhile.
@@ -142,7 +142,7 @@ pub async fn open(
     if let Some(open) = known.live.try_open(known.limits.connections) {
         return Ok(open);
     }
-    let mut waiting = Waiting::for_connection(&known.live, known.limits.connections);
+    let mut waiting = InLine::for_connection(&known.live, known.limits.connections);
     worker.ask_for_connection(node);
     let got = timeout(limit, poll_fn(|cx| waiting.poll_connection(cx))).await;
     got.ok().flatten().ok_or(ConnectError::Limit)

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::connection::Connection;
 use super::deadline::Deadline;
+use super::forward::Ended;
 use super::log::Told;
 use super::pool::{ConnectError, NodeConnection};
 use super::queue::{self, Patience};
@@ -24,6 +25,7 @@ use crate::upstream::NodeId;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Places the request and reaches the node: nothing of it has been written when this returns.
+#[allow(clippy::too_many_arguments)]
 pub async fn reach<C: Client>(
     worker: &Worker,
     connection: &Connection,
@@ -48,6 +50,8 @@ pub async fn reach<C: Client>(
     patience.held.give_up();
     let began = Instant::now();
     let mut attempts_here = 0;
+    // However often one request is offered to a node, it counts once against it.
+    let mut blamed: SmallVec<[NodeId; 4]> = SmallVec::new();
     loop {
         told.code = visit.code();
         told.node = Some(visit.node());
@@ -69,7 +73,8 @@ pub async fn reach<C: Client>(
                 attempts_here += 1;
                 let name = upstream.nodes.get(visit.node()).map(|node| node.name.clone()).unwrap_or_default();
                 tracing::warn!(node = %name, upstream = upstream.config.name, %error, "cannot connect to node");
-                if error.is_nodes() {
+                if error.is_nodes() && !blamed.contains(&visit.node()) {
+                    blamed.push(visit.node());
                     node_failed(worker, upstream, visit.node());
                 }
                 let exists = visit.is_pinned();
@@ -109,6 +114,25 @@ pub async fn reach<C: Client>(
     }
 }
 
+/// Takes note of how an exchange went, and tells if that keeps new conversations away from its node.
+pub fn observe(worker: &Worker, upstream: &Upstream, node: Option<NodeId>, ended: &Ended, blames_node: bool) {
+    let Some(known) = node.and_then(|node| upstream.nodes.get(node)) else { return };
+    match ended {
+        Ended::Answered if blames_node => {
+            let observe = &upstream.config.health.observe;
+            let now_ms = worker.gateway.now().0;
+            let allowed = observe.receiver_faults.map(std::num::NonZeroU32::get);
+            if let Some(time) = known.live.blamed_itself(now_ms, allowed, observe.eject) {
+                let (node, upstream) = (&known.name, &upstream.config.name);
+                tracing::warn!(%node, upstream, ?time, "node is ejected: its answers in a row blame itself");
+            }
+        }
+        Ended::Answered | Ended::Withheld => known.live.went_well(),
+        Ended::Node(_) => node_failed(worker, upstream, known.id),
+        Ended::Client(_) => {}
+    }
+}
+
 /// Takes note that a node failed, and tells if that keeps new conversations away from it.
 pub fn node_failed(worker: &Worker, upstream: &Upstream, node: NodeId) {
     let Some(node) = upstream.nodes.get(node) else { return };
@@ -137,7 +161,7 @@ fn ask<'a>(
 }
 
 /// A connection to the node: this client's own, an idle one, or a new one.
-async fn obtain(
+pub async fn obtain(
     worker: &Worker,
     connection: &Connection,
     upstream: &Upstream,

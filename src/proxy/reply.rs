@@ -42,6 +42,9 @@ pub enum Failure {
         /// When it may begin another one.
         seconds: u32,
     },
+    /// The conversation was moved, and its session did not come along.
+    #[error("the session did not come along when its conversation was moved")]
+    SessionReplaced,
     /// No node could be reached; none has seen a byte.
     #[error("no node could be reached")]
     Unreachable,
@@ -108,7 +111,7 @@ impl Failure {
             Self::Placement(Refusal::UnknownKey) => {
                 row("SessionLost", Receiver, 503, true, None, "The session is not known. Start a new session.")
             }
-            Self::Placement(Refusal::TryLater { .. }) => row(
+            Self::Placement(Refusal::TryLater { .. } | Refusal::Away { .. }) => row(
                 "NodeUnavailable",
                 Receiver,
                 503,
@@ -171,6 +174,14 @@ impl Failure {
                 false,
                 Some(5),
                 "There is no room for a new session. Nothing was executed; try again.",
+            ),
+            Self::SessionReplaced => row(
+                "SessionReplaced",
+                Receiver,
+                503,
+                true,
+                None,
+                "The node that held the session was lost, and the one that took over has begun a new session. Start a new session.",
             ),
             Self::Unreachable => row(
                 "NodeUnavailable",

@@ -1,4 +1,4 @@
-//! Waiting for a place at a node, or at any of several.
+//! InLine for a place at a node, or at any of several.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use super::{InFlight, Live, Node, OpenConnection};
 /// One request in line for a place at a node, or at any of several: the first that becomes free is its. Dropped, it
 /// leaves the line, and a place that it got and did not take goes to the next.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct InLine {
     ticket: Arc<Ticket>,
     kind: Kind,
     places: SmallVec<[(Arc<Live>, Option<Turn>); 2]>,
@@ -33,7 +33,7 @@ impl Kind {
     }
 }
 
-impl Waiting {
+impl InLine {
     /// In line for a request at any of these nodes. `most`: so many of its rank may wait at each. `None`: no line takes
     /// one more.
     pub fn for_request<'n>(nodes: impl IntoIterator<Item = &'n Node>, rank: Rank, most: u32) -> Option<Self> {
@@ -82,7 +82,7 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for InLine {
     fn drop(&mut self) {
         let unused = self.ticket.give_up();
         for (live, turn) in &self.places {

@@ -20,11 +20,11 @@ fn nodes(count: u8, limit: u32) -> NodeSet {
     NodeSet::new(Balance::RoundRobin, specs.collect())
 }
 
-fn now(waiting: &mut Waiting) -> Poll<Option<InFlight>> {
+fn now(waiting: &mut InLine) -> Poll<Option<InFlight>> {
     waiting.poll_request(&mut Context::from_waker(Waker::noop()))
 }
 
-fn has_got(waiting: &mut Waiting) -> Option<InFlight> {
+fn has_got(waiting: &mut InLine) -> Option<InFlight> {
     match now(waiting) {
         Poll::Ready(Some(place)) => Some(place),
         Poll::Ready(None) => panic!("told to look again"),
@@ -37,7 +37,7 @@ fn pinned_requests_go_first_then_who_came_first() {
     let set = nodes(1, 1);
     let live = &set.nodes()[0].live;
     let busy = live.try_enter(1).expect("room");
-    let wait = |rank| Waiting::for_request(set.nodes(), rank, 10).expect("the line takes it");
+    let wait = |rank| InLine::for_request(set.nodes(), rank, 10).expect("the line takes it");
     let (mut new, mut pinned, mut later) = (wait(Rank::New), wait(Rank::Pinned), wait(Rank::Pinned));
     assert_eq!((live.waiting(Rank::Pinned), live.waiting(Rank::New)), (2, 1));
     assert!(has_got(&mut new).is_none() && has_got(&mut pinned).is_none());
@@ -56,18 +56,18 @@ fn pinned_requests_go_first_then_who_came_first() {
 fn a_line_is_bounded_for_each_rank() {
     let set = nodes(1, 1);
     let _busy = set.nodes()[0].live.try_enter(1).expect("room");
-    let wait = |rank| Waiting::for_request(set.nodes(), rank, 2);
+    let wait = |rank| InLine::for_request(set.nodes(), rank, 2);
     let _two = [wait(Rank::New).expect("one"), wait(Rank::New).expect("two")];
     assert!(wait(Rank::New).is_none());
     assert!(wait(Rank::Pinned).is_some(), "new ones do not take the places of pinned ones");
-    assert!(Waiting::for_request(set.nodes(), Rank::Pinned, 0).is_none());
+    assert!(InLine::for_request(set.nodes(), Rank::Pinned, 0).is_none());
 }
 
 #[test]
 fn new_work_takes_the_first_node_that_has_room() {
     let set = nodes(3, 1);
     let mut busy: Vec<_> = set.nodes().iter().map(|node| node.live.try_enter(1)).collect();
-    let mut waiting = Waiting::for_request(set.nodes(), Rank::New, 1).expect("the lines take it");
+    let mut waiting = InLine::for_request(set.nodes(), Rank::New, 1).expect("the lines take it");
     busy[1] = None;
     let place = has_got(&mut waiting).expect("b has room");
     assert_eq!(place.live().id(), set.nodes()[1].id);
@@ -82,7 +82,7 @@ fn who_goes_away_hands_its_place_on() {
     let set = nodes(1, 1);
     let busy = set.nodes()[0].live.try_enter(1);
     let mut waiting: Vec<_> =
-        (0..3).map(|_| Waiting::for_request(set.nodes(), Rank::Pinned, 3).expect("a place in the line")).collect();
+        (0..3).map(|_| InLine::for_request(set.nodes(), Rank::Pinned, 3).expect("a place in the line")).collect();
     drop(waiting.remove(0));
     drop(busy);
     // The first of the two has got the place, and leaves before it knows.
@@ -94,7 +94,7 @@ fn who_goes_away_hands_its_place_on() {
 fn who_waits_for_a_node_that_goes_down_looks_again() {
     let set = nodes(1, 1);
     let _busy = set.nodes()[0].live.try_enter(1);
-    let mut waiting = Waiting::for_request(set.nodes(), Rank::Pinned, 1).expect("a place in the line");
+    let mut waiting = InLine::for_request(set.nodes(), Rank::Pinned, 1).expect("a place in the line");
     set.nodes()[0].live.set_health(Health::Down);
     assert!(matches!(now(&mut waiting), Poll::Ready(None)));
     assert_eq!(set.nodes()[0].live.waiting(Rank::Pinned), 0);
@@ -109,7 +109,7 @@ impl Wake for Unpark {
 }
 
 /// Waits on this thread, as a worker would; `None` after `limit`.
-fn block(waiting: &mut Waiting, limit: Duration) -> Option<InFlight> {
+fn block(waiting: &mut InLine, limit: Duration) -> Option<InFlight> {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut cx = Context::from_waker(&waker);
     let until = Instant::now() + limit;
@@ -143,7 +143,7 @@ fn no_place_and_no_wake_up_is_lost_among_many_threads() {
                         None => {
                             let rank = if pinned { Rank::Pinned } else { Rank::New };
                             let mut waiting =
-                                Waiting::for_request(if pinned { own } else { set.nodes() }, rank, 64).expect("room");
+                                InLine::for_request(if pinned { own } else { set.nodes() }, rank, 64).expect("room");
                             if random.is_multiple_of(5) {
                                 // Goes away, perhaps with a place.
                                 std::hint::spin_loop();
