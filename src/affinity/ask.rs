@@ -6,7 +6,8 @@ use super::{Code, Policy};
 use crate::session::RequestKeys;
 use crate::upstream::{NodeId, NodeSet};
 
-/// Milliseconds of a monotonic clock that all callers of one table share.
+/// Milliseconds of a clock that all callers of one table share and that never goes back. A running gateway counts them from
+/// 1970, so that they mean the same to another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub struct Now(pub u64);
 
@@ -42,6 +43,12 @@ pub enum Refusal {
         /// The node that has it.
         node: NodeId,
     },
+    /// The node of its conversation cannot serve, and `on_node_down: wait`: it may return. The pin stays.
+    #[error("the node of this conversation is away")]
+    Away {
+        /// The node that has it.
+        node: NodeId,
+    },
     /// The node of its conversation is at its request limit.
     #[error("the node of this conversation is at its limit")]
     Busy {
@@ -64,7 +71,7 @@ impl Refusal {
     pub fn code(self) -> Code {
         match self {
             Self::SessionLost { .. } => Code::Lost,
-            Self::TryLater { .. } => Code::Later,
+            Self::TryLater { .. } | Self::Away { .. } => Code::Later,
             Self::Busy { .. } => Code::Busy,
             Self::NoNode => Code::NoNode,
             Self::UnknownKey => Code::Rejected,

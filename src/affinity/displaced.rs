@@ -2,6 +2,7 @@
 
 use super::conversation::{Phase, State};
 use super::counters::count;
+use super::journal::What;
 use super::place::{Choice, admit, can_serve};
 use super::{Ask, Code, OnNodeDown, Refusal, SharedSessions, Visit};
 use crate::upstream::{Health, Node, Pick};
@@ -18,6 +19,7 @@ impl Visit {
             let choice = affinity.choose(ask)?;
             count(&affinity.counters.replaced);
             affinity.set_node(state, choice.node);
+            affinity.report(state, || What::Moved);
             let code = if self.code == Code::First { Code::First } else { Code::Joined };
             self.go(code, choice);
             return Ok(());
@@ -37,7 +39,9 @@ impl Visit {
                     return Err(Refusal::NoNode);
                 }
             }
-            OnNodeDown::Fault => {}
+            // Whoever has left the configuration of this upstream does not return.
+            OnNodeDown::Wait if ask.nodes.get(old).is_some() => return Err(Refusal::Away { node: old }),
+            OnNodeDown::Fault | OnNodeDown::Wait => {}
         }
         let up = ask.nodes.get(old).is_some_and(|node| node.live.serves() && node.live.health() == Health::Up);
         if tried && up {
@@ -84,6 +88,7 @@ impl Visit {
         count(&self.affinity.counters.moved);
         self.affinity.set_node(state, choice.node);
         state.moved = true;
+        self.affinity.report(state, || What::Moved);
         self.pinned = true;
         self.go(choice.by, choice);
         Ok(())

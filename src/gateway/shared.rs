@@ -51,6 +51,8 @@ pub struct Gateway {
     /// The access log.
     pub access_log: AccessLog,
     started: Instant,
+    /// Milliseconds from 1970 to the start.
+    epoch: u64,
     /// Bytes of messages held until they can be placed, over all workers.
     inspecting: AtomicU64,
     reloads: watch::Sender<u64>,
@@ -72,6 +74,7 @@ impl Gateway {
         let affinity = Affinity::new(limits(&config.affinity), Arc::clone(&registry));
         let fingerprinter = Fingerprinter::new(&secret(&config.affinity)?);
         let snapshot = Snapshot::compile(config, &registry)?;
+        snapshot.settle(None, 0);
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             registry,
@@ -79,6 +82,7 @@ impl Gateway {
             fingerprinter,
             access_log,
             started: Instant::now(),
+            epoch: unix_ms(),
             inspecting: AtomicU64::new(0),
             reloads: watch::Sender::new(0),
             refused: Mutex::default(),
@@ -97,13 +101,22 @@ impl Gateway {
     /// # Errors
     /// It cannot be compiled; nothing has changed then.
     pub fn reload(&self, config: model::Config) -> Result<Arc<Snapshot>, SnapshotError> {
-        let snapshot = Arc::new(Snapshot::compile(config, &self.registry)?);
+        let snapshot = Arc::new(self.compile(config)?);
         self.adopt(Arc::clone(&snapshot));
         Ok(snapshot)
     }
 
+    /// Compiles a configuration to follow the present one.
+    ///
+    /// # Errors
+    /// It cannot be compiled.
+    pub fn compile(&self, config: model::Config) -> Result<Snapshot, SnapshotError> {
+        Snapshot::compile_after(config, &self.registry, Some(&self.snapshot()))
+    }
+
     /// Makes a compiled configuration the present one.
     pub fn adopt(&self, snapshot: Arc<Snapshot>) {
+        snapshot.settle(Some(&self.snapshot()), self.now().0);
         self.affinity.set_limits(limits(&snapshot.config.affinity));
         self.snapshot.store(snapshot);
         self.refused.lock().1 = None;
@@ -154,10 +167,10 @@ impl Gateway {
         self.tallies.lock().clone()
     }
 
-    /// The clock of the table.
+    /// The clock of the table: wall-clock time as of the start, and from there on without steps.
     pub fn now(&self) -> Now {
         // One more than none: zero means "never" in several places.
-        Now(self.started.elapsed().as_millis() as u64 + 1)
+        Now(self.epoch + self.started.elapsed().as_millis() as u64 + 1)
     }
 
     /// Takes `bytes` of the budget for messages held until they can be placed. False where it is used up.

@@ -1,12 +1,13 @@
 //! The table as its users see it: scripts of requests and answers.
 
 mod capacity;
+mod journal;
 mod placement;
 mod semantics;
 mod simulation;
 mod stress;
 mod trouble;
-mod world;
+pub(super) mod world;
 
 use super::*;
 use world::World;
