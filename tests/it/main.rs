@@ -13,6 +13,7 @@ mod guards;
 mod health;
 mod http2;
 mod identity;
+mod lab;
 mod learning;
 mod messages;
 mod overload;
