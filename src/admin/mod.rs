@@ -12,8 +12,10 @@
 //! for it. Who may do what is decided in `access`. Nothing changes by a GET, and no answer names a session id.
 
 mod access;
+mod audited;
 mod metrics;
 mod nodes;
+mod subject;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -31,7 +33,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use self::access::{Claims, Denied, admit};
+use self::access::{Claims, Denied, admit, known};
+use self::audited::{Story, audited};
 use crate::config::model::{ClientAuth, Role};
 use crate::gateway::Gateway;
 
@@ -101,9 +104,13 @@ impl Listener {
             connections.spawn(async move {
                 let _place = place;
                 match tls {
-                    None => serve(gateway, stream, peer, own).await,
+                    None => serve(gateway, stream, peer, own, None).await,
                     Some(tls) => match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => serve(gateway, stream, peer, own).await,
+                        Ok(Ok(stream)) => {
+                            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                            let subject = shown.map(|certificate| subject::of(certificate));
+                            serve(gateway, stream, peer, own, subject).await;
+                        }
                         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS on the admin listener"),
                         Err(_) => tracing::debug!(%peer, "no TLS on the admin listener in time"),
                     },
@@ -113,10 +120,17 @@ impl Listener {
     }
 }
 
-async fn serve(gateway: Arc<Gateway>, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr, own: IpAddr) {
+/// `subject`: of the certificate that the client showed.
+async fn serve(
+    gateway: Arc<Gateway>,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    own: IpAddr,
+    subject: Option<String>,
+) {
     let service = service_fn(|request: Request<Incoming>| {
-        let reply = reply(&gateway, &request, peer, own);
-        async move { Ok::<_, Infallible>(reply) }
+        let (gateway, subject) = (&gateway, subject.as_deref());
+        async move { Ok::<_, Infallible>(audited(gateway, &request, peer, own, subject).await) }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(16 * 1024);
@@ -151,7 +165,14 @@ fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
     })
 }
 
-fn reply<B>(gateway: &Gateway, request: &Request<B>, peer: SocketAddr, own: IpAddr) -> Response<String> {
+/// The answer. What the audit stream is to know besides goes to `story`.
+fn reply<B>(
+    gateway: &Gateway,
+    request: &Request<B>,
+    peer: SocketAddr,
+    own: IpAddr,
+    story: &mut Story,
+) -> Response<String> {
     let Some((asked, method, role)) = asked(request.uri().path()) else {
         return plain(StatusCode::NOT_FOUND, "there is nothing here; see GET /v1/nodes, /metrics, /ready, /live");
     };
@@ -166,9 +187,13 @@ fn reply<B>(gateway: &Gateway, request: &Request<B>, peer: SocketAddr, own: IpAd
     let is_certified = snapshot.config.admin.tls.as_ref().is_some_and(|tls| tls.client_auth == ClientAuth::Required);
     let claims = Claims { host: field(HOST), origin: field(ORIGIN), authorization: field(AUTHORIZATION), is_certified };
     let admitted = role.map(|role| admit(claims, own, &snapshot.config.admin.tokens, role)).transpose();
+    if let Some(token) = known(claims, &snapshot.config.admin.tokens) {
+        story.who = Some(token.name.clone());
+    }
     let caller = match admitted {
         Ok(caller) => caller.unwrap_or_default(),
         Err(denied) => {
+            story.denied = Some(denied);
             tracing::warn!(%peer, path = request.uri().path(), %denied, "admin request refused");
             return refusal(denied);
         }
@@ -183,6 +208,7 @@ fn reply<B>(gateway: &Gateway, request: &Request<B>, peer: SocketAddr, own: IpAd
                 return plain(StatusCode::NOT_FOUND, "there is no such node");
             };
             let (before, after) = (nodes::state_text(before), nodes::state_text(state));
+            story.changed(before, after);
             tracing::info!(%peer, caller, upstream, node, before, after, "administrative state set");
             let view = nodes::all(gateway).into_iter().find(|view| view.upstream == upstream && view.node == node);
             json(StatusCode::OK, &view)
@@ -200,6 +226,9 @@ fn ready(gateway: &Gateway) -> Response<String> {
     }
     if let (_, Some(why)) = gateway.refused_reloads() {
         notes.push(format!("the last reload was refused: {why}"));
+    }
+    if let Some(why) = gateway.audit.failing() {
+        notes.push(format!("the audit log cannot be written: {why}"));
     }
     for upstream in &gateway.snapshot().upstreams {
         if !upstream.nodes.nodes().iter().any(|node| node.live.takes_new(now_ms)) {

@@ -246,7 +246,6 @@ fn rewritten(rehearsal: &Rehearsal, asked: &Asked<'_>, visit: &Visit, answer: &R
         trusted: false,
         node_authority: b"",
         client_cert: None,
-        request_id: None,
     };
     let Some(exchange) = Exchange::new(&onward, request, route, visit.node(), &Policy::of(route)) else {
         return Vec::new();

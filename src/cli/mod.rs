@@ -35,7 +35,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway
     ///
-    /// SIGHUP reads the configuration anew, SIGUSR1 opens the access log anew, SIGTERM and SIGINT stop after the requests
+    /// SIGHUP reads the configuration anew, SIGUSR1 opens the logs anew, SIGTERM and SIGINT stop after the requests
     /// under way. Exit codes: 0 = stopped, 1 = could not start.
     Run(run::Args),
     /// Check a configuration file: every problem at once, each with its place and the way out

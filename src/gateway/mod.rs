@@ -14,6 +14,5 @@ mod tls;
 pub use lesson::{Lesson, VisitStory};
 pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
-pub(crate) use shared::unix_ms;
-pub use shared::{Gateway, Secret, StartError};
+pub use shared::{Gateway, Secret, StartError, unix_ms};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};

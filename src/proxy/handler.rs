@@ -17,6 +17,7 @@ use super::log::Told;
 use super::pool::NodeConnection;
 use super::reach::{keep, node_failed, reach};
 use super::reply::{self, Failure};
+use super::request_id::Reference;
 use super::rewrite::{self, Beginning, Exchange};
 use super::worker::Worker;
 use crate::affinity::{End, Outcome};
@@ -47,7 +48,7 @@ pub async fn handle<C: Client>(
     client: &mut C,
 ) {
     let snapshot = worker.gateway.snapshot();
-    let mut told = Told::new(worker, connection, request);
+    let mut told = Told::new(worker, connection, &snapshot, request);
     if connection.listener.config.health_path.as_ref().is_some_and(|path| path.as_bytes() == request.path()) {
         // Load balancers ask every few seconds: neither logged nor counted.
         let body = reply::health(!worker.gateway.is_stopping(), &mut scratch.client_head);
@@ -189,6 +190,7 @@ async fn serve<C: Client>(
         rewrite,
         framing,
         message.continued,
+        told.reference(snapshot),
         scratch,
         &mut node,
     );
@@ -204,6 +206,7 @@ async fn serve<C: Client>(
         head: &mut scratch.node_head,
         out: &mut scratch.client_head,
         policy: &policy,
+        reference: told.reference(snapshot),
         rewrite,
         beginning,
         answer: None,
@@ -278,6 +281,7 @@ async fn answer<C: Client>(
     }
     let soap = told.soap.or_else(|| reply::soap_version(request, None));
     let body = reply::write(failure, soap, snapshot.config.faults.status, told.request_id(), &mut scratch.client_head);
+    told.reference(snapshot).answer(request.fields(), scratch.client_head.fields_mut());
     say(body, request, scratch, client, told).await;
 }
 
@@ -367,7 +371,6 @@ fn onward_facts<'a>(connection: &'a Connection, node_authority: &'a [u8]) -> for
         trusted: connection.is_trusted(),
         node_authority,
         client_cert: connection.client_cert.as_deref(),
-        request_id: None,
     }
 }
 
@@ -382,6 +385,7 @@ fn write_head(
     rewrite: Option<&Exchange<'_>>,
     framing: Framing,
     continued: bool,
+    reference: Reference<'_>,
     scratch: &mut Scratch,
     wire: &mut NodeConnection,
 ) {
@@ -390,6 +394,7 @@ fn write_head(
     let authority = upstream.target(node).map(|target| target.authority.as_str()).unwrap_or_default();
     let facts = onward_facts(connection, authority.as_bytes());
     forwarding::request(onward, policy, &facts);
+    reference.pass_on(onward.fields_mut());
     if continued {
         onward.fields_mut().retain(|field| field.known != Name::Expect);
     }

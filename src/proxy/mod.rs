@@ -25,6 +25,7 @@ mod pool;
 pub mod proxy_protocol;
 mod reach;
 mod reply;
+mod request_id;
 pub mod rewrite;
 mod server;
 mod stop;

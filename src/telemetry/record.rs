@@ -197,7 +197,7 @@ impl<'a> Line<'a> {
 }
 
 /// Milliseconds since 1970, written as RFC 3339 does, in UTC.
-fn time(unix_ms: u64, out: &mut String) {
+pub(super) fn time(unix_ms: u64, out: &mut String) {
     let (seconds, millis) = (unix_ms / 1000, unix_ms % 1000);
     let (days, clock) = (seconds / 86_400, seconds % 86_400);
     // Civil date of a day number, counted in years that begin in March.
