@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
-use super::record::{Format, Record};
+use super::record::{Clock, Format, Record};
 
 /// Bytes a worker collects before it hands them over.
 const BATCH_BYTES: usize = 32 * 1024;
@@ -31,7 +31,7 @@ struct Shared {
 
 #[derive(Debug)]
 enum Message {
-    Batch(String),
+    Batch(Vec<u8>),
     Reopen,
     Flush(SyncSender<()>),
 }
@@ -89,7 +89,7 @@ impl AccessLog {
 
     /// Where one worker collects its lines.
     pub fn lines(&self) -> Lines {
-        Lines { log: self.clone(), batch: RefCell::new(String::new()) }
+        Lines { log: self.clone(), batch: RefCell::default(), clock: RefCell::default() }
     }
 }
 
@@ -97,7 +97,8 @@ impl AccessLog {
 #[derive(Debug)]
 pub struct Lines {
     log: AccessLog,
-    batch: RefCell<String>,
+    batch: RefCell<Vec<u8>>,
+    clock: RefCell<Clock>,
 }
 
 impl Lines {
@@ -110,7 +111,7 @@ impl Lines {
         if batch.capacity() == 0 {
             batch.reserve(BATCH_BYTES + 1024);
         }
-        record.write(self.log.format, &mut batch);
+        record.write(self.log.format, &mut self.clock.borrow_mut(), &mut batch);
         if batch.len() >= BATCH_BYTES {
             self.hand_over(&mut batch);
         }
@@ -126,7 +127,7 @@ impl Lines {
         self.hand_over(&mut self.batch.borrow_mut());
     }
 
-    fn hand_over(&self, batch: &mut String) {
+    fn hand_over(&self, batch: &mut Vec<u8>) {
         if batch.is_empty() {
             return;
         }
@@ -135,7 +136,7 @@ impl Lines {
             Ok(()) => {}
             Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) => {
                 if let Message::Batch(lost) = lost {
-                    shared.dropped.fetch_add(lines_in(lost.as_bytes()), Ordering::Relaxed);
+                    shared.dropped.fetch_add(lines_in(&lost), Ordering::Relaxed);
                 }
             }
         }
@@ -186,13 +187,13 @@ fn write_all(mut target: Target, messages: &Receiver<Message>, dropped: &AtomicU
                 let result = match &mut target {
                     Target::Stdout => {
                         let mut out = io::stdout().lock();
-                        out.write_all(batch.as_bytes()).and_then(|()| out.flush()).map_err(|error| (error, 0))
+                        out.write_all(&batch).and_then(|()| out.flush()).map_err(|error| (error, 0))
                     }
                     Target::File(_, file) => {
                         let ended = if is_torn { file.write_all(b"\n").map_err(|error| (error, 0)) } else { Ok(()) };
                         ended.and_then(|()| {
                             is_torn = false;
-                            write_batch(file, batch.as_bytes())
+                            write_batch(file, &batch)
                         })
                     }
                 };
@@ -209,8 +210,8 @@ fn write_all(mut target: Target, messages: &Receiver<Message>, dropped: &AtomicU
                             lost_before = dropped.load(Ordering::Relaxed);
                             tracing::error!(%error, "access log cannot be written; lines are lost until it can");
                         }
-                        is_torn |= sent > 0 && batch.as_bytes().get(sent - 1) != Some(&b'\n');
-                        dropped.fetch_add(lines_in(&batch.as_bytes()[sent..]), Ordering::Relaxed);
+                        is_torn |= sent > 0 && batch.get(sent - 1) != Some(&b'\n');
+                        dropped.fetch_add(lines_in(&batch[sent..]), Ordering::Relaxed);
                     }
                 }
             }
@@ -246,9 +247,9 @@ mod tests {
             listener: "public",
             client: IpAddr::from([192, 0, 2, 7]),
             http: "1.1",
-            method: "POST",
-            host: "h",
-            path: "/",
+            method: b"POST",
+            host: b"h",
+            path: b"/",
             route: None,
             upstream: None,
             node: None,

@@ -53,8 +53,7 @@ pub struct Record {
 impl Record {
     /// Numbers without a gap show that none is missing; a start begins at 1.
     pub fn new(act: &Act<'_>, number: u64, now_ms: u64) -> Self {
-        let mut when = String::new();
-        time(now_ms, &mut when);
+        let when = time(now_ms);
         let outcome = match act.outcome {
             Outcome::Done => "done",
             Outcome::Refused => "refused",
