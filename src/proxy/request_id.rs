@@ -221,6 +221,10 @@ mod tests {
         check(&["X-Request-ID"], AcceptIds::Trusted, &lines, made, &[("B", "2"), ("X-Request-ID", made)]);
         let config = config(&["X-Request-ID"], AcceptIds::Trusted);
         assert_eq!(RequestId::of(Some(&config), &fields(&[("X-Request-ID", "a")]), true, SERIAL).text(), "a");
+        let mut trailers = fields(&lines);
+        let id = RequestId::of(Some(&config), &trailers, false, SERIAL);
+        Reference { config: Some(&config), id: &id }.strip(&mut trailers);
+        assert_eq!(trailers.len(), 1, "trailers forge nothing");
     }
 
     #[test]
