@@ -1,16 +1,18 @@
 //! Every change and every refusal of the admin API goes to the audit stream.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
 
 use super::access::Denied;
+use super::capture::Lines;
 use super::{plain, reply};
 use crate::gateway::{Gateway, unix_ms};
 use crate::telemetry::audit::{Act, Outcome};
 
 /// What is told of one request besides its answer.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Story {
     /// The name of the token that was presented.
     pub who: Option<String>,
@@ -18,6 +20,8 @@ pub struct Story {
     pub denied: Option<Denied>,
     /// What held before and holds now.
     pub change: Option<(String, String)>,
+    /// What follows as the answer's body.
+    pub lines: Option<Lines>,
 }
 
 impl Story {
@@ -29,18 +33,18 @@ impl Story {
 
 /// Answers a request. What may change something is done only once there is a place for its record.
 pub async fn audited<B>(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     request: &Request<B>,
     peer: SocketAddr,
     own: IpAddr,
     subject: Option<&str>,
-) -> Response<String> {
+) -> (Response<String>, Option<Lines>) {
     let only_looks = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let mut place = None;
     if !only_looks {
         match gateway.audit.place().await {
             Ok(free) => place = Some(free),
-            Err(unrecorded) => return plain(StatusCode::SERVICE_UNAVAILABLE, &unrecorded.to_string()),
+            Err(unrecorded) => return (plain(StatusCode::SERVICE_UNAVAILABLE, &unrecorded.to_string()), None),
         }
     }
     let mut story = Story::default();
@@ -49,7 +53,7 @@ pub async fn audited<B>(
         match gateway.audit.place().await {
             Ok(free) => place = Some(free),
             // Refused it is, recorded or not; that it is not is counted and told.
-            Err(_) => return answer,
+            Err(_) => return (answer, None),
         }
     }
     if let Some(place) = place {
@@ -74,5 +78,5 @@ pub async fn audited<B>(
         };
         gateway.audit.record(place, &act, unix_ms());
     }
-    answer
+    (answer, story.lines)
 }

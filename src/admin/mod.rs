@@ -7,12 +7,14 @@
 //! | `GET /metrics` | read | Prometheus text |
 //! | `GET /v1/nodes` | read | all nodes |
 //! | `POST /v1/nodes/UPSTREAM/NODE/{ready,drain,maint}` | operate | the node, changed |
+//! | `POST /v1/capture?route=R&for=60s&limit=50` | admin | exchanges as they pass, masked, a line each |
 //!
 //! It runs on the runtime of the control plane; what it reads are atomics and the present snapshot, so that no request waits
 //! for it. Who may do what is decided in `access`. Nothing changes by a GET, and no answer names a session id.
 
 mod access;
 mod audited;
+mod capture;
 mod metrics;
 mod nodes;
 mod subject;
@@ -35,6 +37,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::access::{Claims, Denied, admit, known};
 use self::audited::{Story, audited};
+use self::capture::{Order, Page};
 use crate::config::model::{ClientAuth, Role};
 use crate::gateway::Gateway;
 
@@ -130,7 +133,13 @@ async fn serve(
 ) {
     let service = service_fn(|request: Request<Incoming>| {
         let (gateway, subject) = (&gateway, subject.as_deref());
-        async move { Ok::<_, Infallible>(audited(gateway, &request, peer, own, subject).await) }
+        async move {
+            let (answer, lines) = audited(gateway, &request, peer, own, subject).await;
+            Ok::<_, Infallible>(match lines {
+                Some(lines) => answer.map(|_| Page::Lines(Box::new(lines))),
+                None => answer.map(|text| Page::Text(Some(text.into()))),
+            })
+        }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(16 * 1024);
@@ -146,6 +155,7 @@ enum Asked<'a> {
     Ready,
     Metrics,
     Nodes,
+    Capture,
     SetState { upstream: &'a str, node: &'a str, state: crate::upstream::Admin },
 }
 
@@ -156,6 +166,7 @@ fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
         ["live"] => (Asked::Live, Method::GET, None),
         ["ready"] => (Asked::Ready, Method::GET, None),
         ["metrics"] => (Asked::Metrics, Method::GET, Some(Role::Read)),
+        ["v1", "capture"] => (Asked::Capture, Method::POST, Some(Role::Admin)),
         ["v1", "nodes"] => (Asked::Nodes, Method::GET, Some(Role::Read)),
         ["v1", "nodes", upstream, node, state] => {
             let state = nodes::state_of(state)?;
@@ -167,7 +178,7 @@ fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
 
 /// The answer. What the audit stream is to know besides goes to `story`.
 fn reply<B>(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     request: &Request<B>,
     peer: SocketAddr,
     own: IpAddr,
@@ -203,6 +214,18 @@ fn reply<B>(
         Asked::Ready => ready(gateway),
         Asked::Metrics => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::text(gateway)),
         Asked::Nodes => json(StatusCode::OK, &nodes::all(gateway)),
+        Asked::Capture => match Order::read(request.uri().query()) {
+            Err(message) => plain(StatusCode::BAD_REQUEST, &message),
+            Ok(order) => match capture::begin(gateway, &order) {
+                Err(message) => plain(StatusCode::CONFLICT, &message),
+                Ok(lines) => {
+                    tracing::info!(%peer, caller, order = order.text(), "a capture begins");
+                    story.changed("not capturing", order.text());
+                    story.lines = Some(lines);
+                    answer(StatusCode::OK, "application/jsonl", String::new())
+                }
+            },
+        },
         Asked::SetState { upstream, node, state } => {
             let Some(before) = nodes::set_state(gateway, upstream, node, state) else {
                 return plain(StatusCode::NOT_FOUND, "there is no such node");

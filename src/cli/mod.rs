@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod capture;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -124,6 +125,18 @@ pub enum Command {
     /// usage.
     #[command(verbatim_doc_comment)]
     Nodes(nodes::Args),
+    /// Capture exchanges of a running gateway as files that explain and test read
+    ///
+    /// NN-request.http and NN-response.http, as the client sent and got them, and
+    /// an expect.yaml for castile test --config FILE DIR. Texts and ids are
+    /// replaced by others of the same form, the same one for the same text, so
+    /// that a conversation stays recognisable; cookies, Authorization, passwords
+    /// and WS-Security tokens always. Needs the role admin.
+    ///
+    /// Exit codes: 0 = done; 1 = refused, or the gateway cannot be asked; 2 = wrong
+    /// usage.
+    #[command(verbatim_doc_comment)]
+    Capture(capture::Args),
     /// List the presets, or print the rules of one
     Presets(presets::Args),
 }
@@ -140,6 +153,7 @@ pub fn run() -> ExitCode {
         | Command::Test(_)
         | Command::Schema
         | Command::Nodes(_)
+        | Command::Capture(_)
         | Command::Presets(_) => {}
     }
     let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -151,6 +165,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args, colours, &mut out, &mut err),
         Command::Test(args) => test::run(&args, &mut out, &mut err),
         Command::Nodes(args) => nodes::run(&args, &mut out, &mut err),
+        Command::Capture(args) => capture::run(&args, &mut out, &mut err),
         Command::Presets(args) => presets::run(&args, &mut out, &mut err),
     }
 }

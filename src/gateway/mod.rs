@@ -3,6 +3,7 @@
 //! A [`Snapshot`] is one configuration, compiled; a request holds one from beginning to end. The [`Gateway`] holds the
 //! present snapshot, the affinity table and the logs, and takes over new configurations.
 
+pub mod capture;
 mod lesson;
 pub mod reading;
 mod rewriting;

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::capture::Captures;
 use super::{Snapshot, SnapshotError, tls};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
@@ -56,6 +57,8 @@ pub struct Gateway {
     pub access_log: AccessLog,
     /// The audit stream.
     pub audit: Audit,
+    /// Who captures exchanges.
+    pub captures: Captures,
     started: Instant,
     /// Milliseconds from 1970 to the start.
     epoch: u64,
@@ -88,6 +91,7 @@ impl Gateway {
             fingerprinter,
             access_log,
             audit,
+            captures: Captures::default(),
             started: Instant::now(),
             epoch: unix_ms(),
             inspecting: AtomicU64::new(0),

@@ -1,6 +1,7 @@
 //! One request, from its head to the end of its answer: the steps of DESIGN in their order. This function alone calls
 //! them; no step calls another.
 
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -19,9 +20,11 @@ use super::reach::{keep, node_failed, reach};
 use super::reply::{self, Failure};
 use super::request_id::Reference;
 use super::rewrite::{self, Beginning, Exchange};
+use super::tap::Tap;
 use super::worker::Worker;
 use crate::affinity::{End, Outcome};
 use crate::config::model::RequestFraming;
+use crate::gateway::capture::Captured;
 use crate::gateway::{Lesson, Route, RouteMatch, Snapshot, Upstream, reading};
 use crate::head::{Name, Request, Response, Version};
 use crate::session::{Keyer, RequestKeys, RequestView};
@@ -48,18 +51,52 @@ pub async fn handle<C: Client>(
     client: &mut C,
 ) {
     let snapshot = worker.gateway.snapshot();
-    let mut told = Told::new(worker, connection, &snapshot, request);
+    if let Some(place) = worker.gateway.captures.running().and_then(|running| running.enter()) {
+        let mut tap = Tap::new(client);
+        let passing = exchange(worker, connection, &snapshot, request, framing, scratch, &mut tap);
+        // Apart, so that the connections of a gateway that captures nothing need no room for it.
+        let Some(told) = Box::pin(passing).await else { return };
+        let route = told.route.map(|route| snapshot.routes.get(route));
+        let captured = Captured {
+            request: request.clone(),
+            request_body: tap.request,
+            response: tap.head,
+            response_body: tap.response,
+            upstream: route.map(|route| Arc::clone(&route.upstream)),
+            snapshot: Arc::clone(&snapshot),
+            client_ip: told.client,
+            decision: told.code.text(),
+            key: told.key,
+        };
+        place.hand_over(route.map(|route| route.label.as_str()), captured);
+        return;
+    }
+    exchange(worker, connection, &snapshot, request, framing, scratch, client).await;
+}
+
+/// Serves one request by this configuration, and gives what there is to tell of it, if it is told.
+async fn exchange<C: Client>(
+    worker: &Worker,
+    connection: &Connection,
+    snapshot: &Snapshot,
+    request: &Request,
+    framing: Framing,
+    scratch: &mut Scratch,
+    client: &mut C,
+) -> Option<Told> {
+    let mut told = Told::new(worker, connection, snapshot, request);
     if connection.listener.config.health_path.as_ref().is_some_and(|path| path.as_bytes() == request.path()) {
         // Load balancers ask every few seconds: neither logged nor counted.
         let body = reply::health(!worker.gateway.is_stopping(), &mut scratch.client_head);
         say(body, request, scratch, client, &mut told).await;
-        return;
+        return None;
     }
-    let result = serve(worker, connection, &snapshot, request, framing, scratch, client, &mut told).await;
+    let result = serve(worker, connection, snapshot, request, framing, scratch, client, &mut told).await;
     if let Err(failure) = result {
-        answer(&snapshot, request, &failure, scratch, client, &mut told).await;
+        answer(snapshot, request, &failure, scratch, client, &mut told).await;
     }
-    told.log(worker, connection, &snapshot, request);
+    told.log(worker, connection, snapshot, request);
+    Some(told)
 }
 
 /// The steps. An error is answered by the caller, where an answer is still possible.

@@ -30,6 +30,7 @@ pub mod rewrite;
 mod server;
 mod stop;
 mod stream;
+mod tap;
 mod worker;
 
 pub use listen::ListenError;

@@ -5,6 +5,7 @@ mod addresses;
 mod admin;
 mod architecture;
 mod audit;
+mod capture;
 mod encryption;
 mod failures;
 mod framing;
