@@ -7,7 +7,6 @@ use super::xml::{self, HIDDEN};
 use crate::gateway::capture::{Body, Captured};
 use crate::gateway::reading;
 use crate::head::{Fields, Name, Request, Response, Version};
-use crate::proxy::h1::{write_request_head, write_response_head};
 use crate::session::{RequestView, ResponseView};
 use crate::soap::{self, Reader};
 
@@ -64,8 +63,9 @@ pub fn redact(captured: &Captured, with_bodies: bool, masks: &mut Masks) -> Pair
     request.start(Version::Http11, captured.request.method(), &target);
     let body = body(&captured.request_body, captured.request.fields(), how, masks);
     let framed = fields(captured.request.fields(), request.fields_mut(), body, masks);
-    let mut file = Vec::new();
-    write_request_head(&request, &mut file);
+    let mut file = [request.method(), b" ", request.target(), b" HTTP/1.1\r\n"].concat();
+    request.fields().write(&mut file);
+    file.extend_from_slice(b"\r\n");
     file.extend_from_slice(&framed);
     let response = captured.response.as_ref().map(|head| {
         let mut response = Response::new();
@@ -74,8 +74,11 @@ pub fn redact(captured: &Captured, with_bodies: bool, masks: &mut Masks) -> Pair
         response.start(Version::Http11, head.status, &reason);
         let body = self::body(&captured.response_body, head.fields(), how, masks);
         let framed = fields(head.fields(), response.fields_mut(), body, masks);
-        let mut file = Vec::new();
-        write_response_head(&response, Version::Http11, &mut file);
+        let mut file = format!("HTTP/1.1 {} ", head.status).into_bytes();
+        file.extend_from_slice(&reason);
+        file.extend_from_slice(b"\r\n");
+        response.fields().write(&mut file);
+        file.extend_from_slice(b"\r\n");
         file.extend_from_slice(&framed);
         file
     });
