@@ -6,6 +6,7 @@
 //! | `GET /ready` | none | 200 while new work is welcome, else 503; with what is amiss as JSON |
 //! | `GET /metrics` | read | Prometheus text |
 //! | `GET /v1/nodes` | read | all nodes |
+//! | `GET /v1/nodes/UPSTREAM/NODE` | read | one node, and how long it will still have conversations |
 //! | `POST /v1/nodes/UPSTREAM/NODE/{ready,drain,maint}` | operate | the node, changed |
 //! | `POST /v1/capture?route=R&for=60s&limit=50` | admin | exchanges as they pass, masked, a line each |
 //!
@@ -156,6 +157,7 @@ enum Asked<'a> {
     Metrics,
     Nodes,
     Capture,
+    Node { upstream: &'a str, node: &'a str },
     SetState { upstream: &'a str, node: &'a str, state: crate::upstream::Admin },
 }
 
@@ -168,6 +170,7 @@ fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
         ["metrics"] => (Asked::Metrics, Method::GET, Some(Role::Read)),
         ["v1", "capture"] => (Asked::Capture, Method::POST, Some(Role::Admin)),
         ["v1", "nodes"] => (Asked::Nodes, Method::GET, Some(Role::Read)),
+        ["v1", "nodes", upstream, node] => (Asked::Node { upstream, node }, Method::GET, Some(Role::Read)),
         ["v1", "nodes", upstream, node, state] => {
             let state = nodes::state_of(state)?;
             (Asked::SetState { upstream, node, state }, Method::POST, Some(Role::Operate))
@@ -226,6 +229,10 @@ fn reply<B>(
                 }
             },
         },
+        Asked::Node { upstream, node } => match nodes::one(gateway, upstream, node) {
+            Some(node) => json(StatusCode::OK, &node),
+            None => plain(StatusCode::NOT_FOUND, "there is no such node"),
+        },
         Asked::SetState { upstream, node, state } => {
             let Some(before) = nodes::set_state(gateway, upstream, node, state) else {
                 return plain(StatusCode::NOT_FOUND, "there is no such node");
@@ -254,7 +261,7 @@ fn ready(gateway: &Gateway) -> Response<String> {
         notes.push(format!("the audit log cannot be written: {why}"));
     }
     for upstream in &gateway.snapshot().upstreams {
-        if !upstream.nodes.nodes().iter().any(|node| node.live.takes_new(now_ms)) {
+        if !upstream.nodes.nodes().iter().any(|node| node.takes_new(now_ms)) {
             notes.push(format!("no node of upstream {} takes new conversations", upstream.config.name));
         }
     }

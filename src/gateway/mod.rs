@@ -10,6 +10,7 @@ mod rewriting;
 mod routes;
 mod shared;
 mod snapshot;
+mod takeover;
 pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};
