@@ -33,6 +33,7 @@ mod place;
 mod policy;
 mod restore;
 mod roll;
+mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
