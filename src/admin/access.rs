@@ -120,7 +120,11 @@ mod tests {
 
     #[test]
     fn tokens_permit_what_their_role_says() {
-        let tokens = [token("look", "abc", Role::Read), token("deploy", "defg", Role::Operate)];
+        let tokens = [
+            token("look", "abc", Role::Read),
+            token("deploy", "defg", Role::Operate),
+            token("chief", "hijkl", Role::Admin),
+        ];
         let ask = |authorization, needed| {
             let claims = Claims { host: Some("gw.example.com"), authorization, ..Claims::default() };
             admit(claims, IpAddr::from([10, 0, 0, 7]), &tokens, needed)
@@ -129,6 +133,9 @@ mod tests {
         assert_eq!(ask(Some("bearer defg"), Role::Read), Ok("deploy"));
         assert_eq!(ask(Some("Bearer defg"), Role::Operate), Ok("deploy"));
         assert_eq!(ask(Some("Bearer abc"), Role::Operate), Err(Denied::Role));
+        assert_eq!(ask(Some("Bearer defg"), Role::Admin), Err(Denied::Role));
+        assert_eq!(ask(Some("Bearer hijkl"), Role::Operate), Ok("chief"));
+        assert_eq!(ask(Some("Bearer hijkl"), Role::Admin), Ok("chief"));
         for wrong in [None, Some("Bearer ab"), Some("Bearer abcd"), Some("Basic abc"), Some("abc"), Some("Bearer ")] {
             assert_eq!(ask(wrong, Role::Read), Err(Denied::Token), "{wrong:?}");
         }
