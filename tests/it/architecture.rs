@@ -240,8 +240,9 @@ fn the_package_that_builds_the_lower_floors_again_names_what_they_need() {
     let named = dependencies(&read("tests/shuttle/Cargo.toml"));
     // A crate stands at the beginning of a path.
     let uses = |text: &str, name: &str| {
-        let mut found = text.match_indices(&format!("{name}::")).map(|(at, _)| text[..at].chars().next_back());
-        found.any(|before| before.is_none_or(|c| c != ':' && c != '_' && !c.is_alphanumeric()))
+        let start = format!("{name}::");
+        let mut before = text.match_indices(&start).map(|(at, _)| text[..at].chars().next_back());
+        before.any(|before| before.is_none_or(|c| c != ':' && c != '_' && !c.is_alphanumeric()))
     };
     for folder in ["affinity", "head", "session", "soap", "upstream"] {
         let sources = files(&root.join("src").join(folder));
