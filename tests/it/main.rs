@@ -11,6 +11,7 @@ mod failures;
 mod framing;
 mod health;
 mod http2;
+mod lab;
 mod learning;
 mod messages;
 mod program;
