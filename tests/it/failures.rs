@@ -234,7 +234,7 @@ fn a_client_that_goes_away_in_the_middle_of_its_request_ends_it_at_the_node() {
     });
     let castile = Castile::start(&config(&[&node], ""));
     let mut client = castile.client();
-    client.send("POST /app HTTP/1.1\r\nHost: h\r\nContent-Length: 8\r\n\r\nhalf");
+    client.send("POST /app HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nhalf");
     asked.wait();
     client.reset();
     gone.wait();
