@@ -6,6 +6,7 @@
 //! | `GET /ready` | none | 200 while new work is welcome, else 503; with what is amiss as JSON |
 //! | `GET /metrics` | read | Prometheus text |
 //! | `GET /v1/nodes` | read | all nodes |
+//! | `GET /v1/nodes/UPSTREAM/NODE` | read | one node, and how long it will still have conversations |
 //! | `POST /v1/nodes/UPSTREAM/NODE/{ready,drain,maint}` | operate | the node, changed |
 //!
 //! It runs on the runtime of the control plane; what it reads are atomics and the present snapshot, so that no request waits
@@ -132,6 +133,7 @@ enum Asked<'a> {
     Ready,
     Metrics,
     Nodes,
+    Node { upstream: &'a str, node: &'a str },
     SetState { upstream: &'a str, node: &'a str, state: crate::upstream::Admin },
 }
 
@@ -143,6 +145,7 @@ fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
         ["ready"] => (Asked::Ready, Method::GET, None),
         ["metrics"] => (Asked::Metrics, Method::GET, Some(Role::Read)),
         ["v1", "nodes"] => (Asked::Nodes, Method::GET, Some(Role::Read)),
+        ["v1", "nodes", upstream, node] => (Asked::Node { upstream, node }, Method::GET, Some(Role::Read)),
         ["v1", "nodes", upstream, node, state] => {
             let state = nodes::state_of(state)?;
             (Asked::SetState { upstream, node, state }, Method::POST, Some(Role::Operate))
@@ -178,6 +181,10 @@ fn reply<B>(gateway: &Gateway, request: &Request<B>, peer: SocketAddr, own: IpAd
         Asked::Ready => ready(gateway),
         Asked::Metrics => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::text(gateway)),
         Asked::Nodes => json(StatusCode::OK, &nodes::all(gateway)),
+        Asked::Node { upstream, node } => match nodes::one(gateway, upstream, node) {
+            Some(node) => json(StatusCode::OK, &node),
+            None => plain(StatusCode::NOT_FOUND, "there is no such node"),
+        },
         Asked::SetState { upstream, node, state } => {
             let Some(before) = nodes::set_state(gateway, upstream, node, state) else {
                 return plain(StatusCode::NOT_FOUND, "there is no such node");
@@ -205,7 +212,7 @@ fn ready(gateway: &Gateway) -> Response<String> {
         notes.push(format!("the store fails, and what is bound now does not survive a restart: {why}"));
     }
     for upstream in &gateway.snapshot().upstreams {
-        if !upstream.nodes.nodes().iter().any(|node| node.live.takes_new(now_ms)) {
+        if !upstream.nodes.nodes().iter().any(|node| node.takes_new(now_ms)) {
             notes.push(format!("no node of upstream {} takes new conversations", upstream.config.name));
         }
     }

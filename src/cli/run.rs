@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::admin;
 use crate::config::model::Admin;
 use crate::config::{self, Config, Loaded, Problem};
-use crate::gateway::{Gateway, Snapshot};
+use crate::gateway::Gateway;
 use crate::health;
 use crate::proxy::Server;
 use crate::telemetry::init_events;
@@ -183,7 +183,8 @@ fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args) {
         }
         return;
     }
-    let adopted = Snapshot::compile(loaded.config, &gateway.registry)
+    let adopted = gateway
+        .compile(loaded.config)
         .map_err(|error| error.to_string())
         .and_then(|snapshot| server.adopt(Arc::new(snapshot)).map_err(|error| error.to_string()));
     match adopted {

@@ -9,6 +9,7 @@ mod rewriting;
 mod routes;
 mod shared;
 mod snapshot;
+mod takeover;
 pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};
