@@ -10,9 +10,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::admin;
 use crate::config::model::Admin;
 use crate::config::{self, Config, Loaded, Problem};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, unix_ms};
 use crate::health;
 use crate::proxy::Server;
+use crate::session::Fingerprinter;
+use crate::telemetry::audit::{Act, Outcome};
 use crate::telemetry::init_events;
 
 /// What to run.
@@ -25,12 +27,14 @@ pub struct Args {
 
 /// Exit code where the gateway cannot start.
 const FAILED: u8 = 1;
+/// How long the end waits for the audit stream to be written.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often expired conversations are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 /// How many conversations one sweep looks at before others get a turn.
 const SWEEP_STEP: usize = 10_000;
 
-/// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration anew, SIGUSR1 opens the access log anew.
+/// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration anew, SIGUSR1 opens the access log and the audit file anew.
 pub fn run(args: &Args) -> ExitCode {
     init_events();
     let loaded = match load(&args.config) {
@@ -75,6 +79,8 @@ pub fn run(args: &Args) -> ExitCode {
     if let Some(Ok(address)) = admin.as_ref().map(admin::Listener::address) {
         tracing::info!(%address, "admin API");
     }
+    let begun = Act { who: "local", what: "start", after: Some(&mark(&gateway)), why: Some(VERSION), ..Act::default() };
+    runtime.block_on(audit(&gateway, &begun));
     match runtime.block_on(control(&gateway, server, admin, args)) {
         Ok(server) => {
             let limit = gateway.snapshot().config.shutdown.limit;
@@ -83,6 +89,7 @@ pub fn run(args: &Args) -> ExitCode {
             if let Some(store) = gateway.store() {
                 store.close();
             }
+            gateway.audit.finish(AUDIT_PATIENCE);
             tracing::info!("stopped");
             ExitCode::SUCCESS
         }
@@ -139,6 +146,7 @@ async fn control(
         tokio::select! {
             _ = terminate.recv(), if stop_at.is_none() => {
                 gateway.begin_stopping();
+                audit(gateway, &Act { who: "local", what: "stop (SIGTERM)", ..Act::default() }).await;
                 let delay = gateway.snapshot().config.shutdown.delay;
                 if !delay.is_zero() {
                     tracing::info!(?delay, "readiness says no; serving goes on until the delay is over");
@@ -149,10 +157,14 @@ async fn control(
                 if stop_at.is_some() => return Ok(server),
             _ = interrupt.recv() => {
                 gateway.begin_stopping();
+                audit(gateway, &Act { who: "local", what: "stop (SIGINT)", ..Act::default() }).await;
                 return Ok(server);
             }
-            _ = hangup.recv() => reload(gateway, &mut server, args),
-            _ = reopen.recv() => gateway.access_log.reopen(),
+            _ = hangup.recv() => audited_reload(gateway, &mut server, args).await,
+            _ = reopen.recv() => {
+                gateway.access_log.reopen();
+                gateway.audit.reopen();
+            }
             _ = sweep.tick() => {
                 while gateway.affinity.sweep(gateway.now(), SWEEP_STEP) >= SWEEP_STEP {
                     tokio::task::yield_now().await;
@@ -160,6 +172,44 @@ async fn control(
             }
         }
     }
+}
+
+/// Which release runs.
+const VERSION: &str = concat!("castile ", env!("CARGO_PKG_VERSION"));
+
+/// Records what the process does by itself. It cannot be left undone, so where it cannot be recorded, that is told.
+async fn audit(gateway: &Gateway, act: &Act<'_>) {
+    if let Ok(place) = gateway.audit.place().await {
+        gateway.audit.record(place, act, unix_ms());
+    }
+}
+
+/// A mark of the present configuration: as long as it is the same, so is the configuration.
+fn mark(gateway: &Gateway) -> String {
+    let text = format!("{:?}", gateway.snapshot().config);
+    let print = Fingerprinter::new(b"castile config 1").fingerprint("", "", b"", text.as_bytes());
+    format!("configuration {:016x}", (print.0 >> 64) as u64)
+}
+
+/// Reloads, once there is a place for the record of it.
+async fn audited_reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args) {
+    let place = match gateway.audit.place().await {
+        Ok(place) => place,
+        Err(unrecorded) => {
+            tracing::error!("reload refused: {unrecorded}");
+            gateway.refuse_reload(unrecorded.to_string());
+            return;
+        }
+    };
+    let before = mark(gateway);
+    reload(gateway, server, args);
+    let after = mark(gateway);
+    let why = gateway.refused_reloads().1;
+    let outcome = if why.is_some() { Outcome::Refused } else { Outcome::Done };
+    let (before, after) = (Some(before.as_str()), Some(after.as_str()));
+    let act =
+        Act { who: "local", what: "reload (SIGHUP)", before, after, outcome, why: why.as_deref(), ..Act::default() };
+    gateway.audit.record(place, &act, unix_ms());
 }
 
 /// Takes over the changed file, or says why not and changes nothing.

@@ -24,14 +24,17 @@ mod hold;
 mod intake;
 mod listen;
 mod log;
+mod onward;
 mod pool;
 pub mod proxy_protocol;
 mod reach;
 mod reply;
+mod request_id;
 pub mod rewrite;
 mod server;
 mod stop;
 mod stream;
+mod tap;
 mod withheld;
 mod worker;
 

@@ -48,7 +48,11 @@ metrics! {
     DECISIONS: Counter "castile_decisions_total" "Requests by decision code: why they went where they went.";
     RESPONSES: Counter "castile_responses_total" "Requests by the status that the client got; 0 where it got none.";
     DURATION: Histogram "castile_request_duration_seconds" "Seconds from a request's head to the end of its answer.";
-    ACCESS_LOG_DROPPED: Counter "castile_access_log_dropped_batches_total" "Batches of access-log lines lost because the disk was too slow.";
+    ACCESS_LOG_DROPPED: Counter "castile_access_log_dropped_lines_total" "Lines of the access log lost because the disk was too slow or full.";
+    AUDIT_RECORDS: Counter "castile_audit_records_total" "Records written to the audit stream.";
+    AUDIT_WAITING: Gauge "castile_audit_waiting_records" "Records that wait to be written to it.";
+    AUDIT_FAILING: Gauge "castile_audit_failing" "1 while records cannot be written to it.";
+    AUDIT_UNRECORDED: Counter "castile_audit_refused_acts_total" "Acts that were refused because they could not be recorded.";
     AFFINITY_EVENTS: Counter "castile_affinity_events_total" "What the table of conversations counts, by event.";
     CONVERSATIONS: Gauge "castile_conversations" "Conversations in the table.";
     CONVERSATIONS_SPARE: Gauge "castile_conversations_spare" "Of these, those that a full table may push out.";
