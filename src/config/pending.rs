@@ -22,8 +22,10 @@ const fn row(key: &'static str, value: &'static str, instead: &'static str) -> P
 const PENDING: &[Pending] = &[
     row("upstreams.*.sticky.keys.learn_outbound", "", "requests that nodes send out are not read"),
     row("upstreams.*.sticky.cookie", "", "no cookie is set or read"),
-    row("affinity.store", "", "pins are kept in memory only"),
-    row("affinity.on_store_down", "", "there is no store that could be down"),
+    row("affinity.store.redis", "", "pins are kept in memory only"),
+    row("affinity.store.postgres", "", "pins are kept in memory only"),
+    row("affinity.store.hazelcast", "", "pins are kept in memory only"),
+    row("affinity.on_store_down", "", "while the disk store cannot be written, serving goes on"),
     row("reload.watch", "true", "the file is taken over on SIGHUP only"),
     row("reload.max_conversations_lost", "", "every reload that is valid is taken over"),
 ];

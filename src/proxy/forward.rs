@@ -13,6 +13,7 @@ use super::client::Client;
 use super::deadline::Deadline;
 use super::forwarding;
 use super::h1::{BodyDecoder, BodyError, Fill, Framing, HeadLimits, response_framing};
+use super::hold::STORE_PATIENCE;
 use super::intake::Message;
 use super::pace::Pace;
 use super::pool::NodeConnection;
@@ -113,6 +114,8 @@ pub struct Forward<'a, 'l, C: Client> {
     pub deadline: &'a mut Deadline,
     /// What is asked of the client: while it sends, and while it takes.
     pub paces: [Pace; 2],
+    /// The framing of an answer without a body, until its head may go out.
+    pub bodiless: Option<Framing>,
     /// What has passed.
     pub passed: Passed,
     /// The node's framing of the answer.
@@ -168,9 +171,10 @@ enum Down {
 
 /// What the exchange waits for, which says how long and who is to blame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waiting {
+pub(super) enum Waiting {
     ClientSends,
     ClientTakes,
+    Store,
     NodeTakes,
     NodeAnswers,
     NodeSends,
@@ -195,7 +199,9 @@ impl<C: Client> Forward<'_, '_, C> {
             }
             match self.pass_answer(cx, &mut down, &mut scanned, &mut moved) {
                 Ok(None) => return Poll::Ready(self.end(up)),
-                Ok(Some(wait)) if up != Up::Sending || wait == Waiting::ClientTakes => waiting = wait,
+                Ok(Some(wait)) if up != Up::Sending || matches!(wait, Waiting::ClientTakes | Waiting::Store) => {
+                    waiting = wait;
+                }
                 Ok(Some(_)) => {}
                 Err(ended) => return Poll::Ready(ended),
             }
@@ -212,14 +218,21 @@ impl<C: Client> Forward<'_, '_, C> {
                     Waiting::NodeAnswers => self.timeouts.response,
                     Waiting::ClientSends => self.paces[0].patience(self.passed.bytes_in, stall),
                     Waiting::ClientTakes => self.paces[1].patience(self.passed.bytes_out, stall),
+                    Waiting::Store => STORE_PATIENCE,
                     Waiting::NodeTakes | Waiting::NodeSends => stall,
                 };
                 self.deadline.set_from(now, limit);
             }
             if self.deadline.poll(cx).is_ready() {
+                if waiting == Waiting::Store {
+                    self.stop_waiting(cx);
+                    return Poll::Pending;
+                }
                 return Poll::Ready(match waiting {
                     Waiting::ClientSends | Waiting::ClientTakes => Ended::Client(ClientEnd::Stalled),
-                    Waiting::NodeTakes | Waiting::NodeAnswers | Waiting::NodeSends => Ended::Node(NodeEnd::TimedOut),
+                    Waiting::Store | Waiting::NodeTakes | Waiting::NodeAnswers | Waiting::NodeSends => {
+                        Ended::Node(NodeEnd::TimedOut)
+                    }
                 });
             }
             Poll::Pending
@@ -328,6 +341,13 @@ impl<C: Client> Forward<'_, '_, C> {
                 self.lesson.message(self.request.view(self.message), self.head, &body[*scanned..], whole);
                 *scanned = body.len();
             }
+            if self.is_held(cx) {
+                return self.let_go_ahead(cx);
+            }
+            if let Some(framing) = self.bodiless.take() {
+                self.client.begin(self.out, framing);
+            }
+            let body = self.node.wire.body();
             if self.withheld.is_some() {
                 if self.judge(whole)? {
                     continue;
@@ -480,7 +500,7 @@ impl<C: Client> Forward<'_, '_, C> {
         if self.withheld.is_some() {
             self.framing = framing;
         } else if self.answer.is_none() {
-            self.client.begin(self.out, framing);
+            self.begin(framing);
         }
         Ok(())
     }
@@ -503,9 +523,17 @@ impl<C: Client> Forward<'_, '_, C> {
         }
         self.withheld = None;
         if self.answer.is_none() {
-            self.client.begin(self.out, self.framing);
+            self.begin(self.framing);
         }
         Ok(true)
+    }
+
+    fn begin(&mut self, framing: Framing) {
+        match framing {
+            // Its head is all of it, and may have to wait.
+            Framing::Empty | Framing::Length(0) => self.bodiless = Some(framing),
+            _ => self.client.begin(self.out, framing),
+        }
     }
 
     /// The answer is out: what of the connections can be used again.

@@ -347,6 +347,7 @@ async fn attempt<C: Client>(
         timeouts: &route.timeouts,
         deadline: &mut scratch.deadline,
         paces: [pace; 2],
+        bodiless: None,
         passed: Passed::default(),
         framing: Framing::Empty,
     };

@@ -8,6 +8,7 @@ mod asking;
 mod audit;
 mod capture;
 mod draining;
+mod durable;
 mod encryption;
 mod failures;
 mod framing;
