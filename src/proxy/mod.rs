@@ -32,4 +32,4 @@ mod stream;
 mod worker;
 
 pub use listen::ListenError;
-pub use server::{Server, ServerError, worker_count};
+pub use server::{Inherited, Server, ServerError, worker_count};
