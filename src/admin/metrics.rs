@@ -1,6 +1,7 @@
 //! What the gateway counts, gathered for Prometheus.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::nodes::{health_text, state_text};
 use crate::gateway::Gateway;
@@ -18,6 +19,8 @@ pub fn text(gateway: &Gateway) -> String {
     text.one(m::UPTIME, now.0 as f64 / 1e3);
     text.one(m::RELOADS, gateway.reloads() as f64);
     text.one(m::RELOADS_REFUSED, gateway.refused_reloads().0 as f64);
+    text.one(m::HANDOVERS_FAILED, gateway.handovers.failed.load(Relaxed) as f64);
+    text.one(m::TAKEN_OVER, gateway.handovers.conversations.load(Relaxed) as f64);
     text.tallies(&gateway.tallies());
     text.one(m::ACCESS_LOG_DROPPED, gateway.access_log.dropped() as f64);
 

@@ -126,6 +126,10 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     fn settled(&self) -> u64 {
         u64::MAX
     }
+
+    /// All changes up to this position are where every *other* sink wants them: for a sink that answers for them. As with
+    /// [`Sink::tell`], it must only take note.
+    fn others_settled(&self, _position: u64) {}
 }
 
 /// The changes of one table, and who is told.
@@ -207,7 +211,12 @@ impl Journal {
     pub fn progressed(&self) {
         let settled = {
             let told = self.told.lock();
-            let settled = told.sinks.iter().map(|sink| sink.settled()).min().unwrap_or(u64::MAX);
+            let all: SmallVec<[u64; 4]> = told.sinks.iter().map(|sink| sink.settled()).collect();
+            for (index, sink) in told.sinks.iter().enumerate() {
+                let others = all.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, settled)| *settled);
+                sink.others_settled(others.min().unwrap_or(u64::MAX));
+            }
+            let settled = all.into_iter().min().unwrap_or(u64::MAX);
             self.settled.store(settled, Ordering::Release);
             settled
         };

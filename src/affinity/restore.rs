@@ -204,7 +204,7 @@ impl Follower {
     pub fn apply(&mut self, change: &Change, now: Now) {
         self.affinity.tell(now);
         let Change { what, record } = change;
-        let mine = self.known.get(&record.id).filter(|own| own.lock().phase != Phase::Gone).cloned();
+        let mine = self.find(what, record);
         let is_gone = matches!(what, What::Gone { .. });
         if is_gone {
             self.known.remove(&record.id);
@@ -214,6 +214,30 @@ impl Follower {
             None if is_gone => {}
             None => self.enter(record, now),
         }
+    }
+
+    /// The conversation here that is the other table's one. Where both processes serve, it may have begun here, or in both at
+    /// once: then a key of both leads to it. A number alone is not believed, for the other table may have given it to another
+    /// conversation without a word if it did so because of what it heard from here.
+    fn find(&mut self, what: &What, record: &Record) -> Option<Arc<Conversation>> {
+        let told: &[Fingerprint] = match what {
+            What::Bound(keys) | What::Unbound(keys) => keys,
+            _ => &[],
+        };
+        let keys = || record.keys.iter().chain(told).copied();
+        if let Some(known) = self.known.get(&record.id) {
+            let state = known.lock();
+            if state.phase != Phase::Gone && (state.created == record.created.0 || keys().any(|key| state.has(key))) {
+                return Some(Arc::clone(known));
+            }
+        }
+        let (node, _) = self.nodes.find(&self.affinity, record);
+        let found = keys().filter_map(|key| self.affinity.table.get(key)).find(|conversation| {
+            let state = conversation.lock();
+            state.phase != Phase::Gone && (state.node == node || *what == What::Moved)
+        })?;
+        self.known.insert(record.id, Arc::clone(&found));
+        Some(found)
     }
 
     fn enter(&mut self, record: &Record, now: Now) {

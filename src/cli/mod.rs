@@ -11,6 +11,7 @@ pub mod explain;
 pub mod nodes;
 pub mod presets;
 pub mod run;
+mod succession;
 pub mod schema;
 pub mod test;
 

@@ -19,6 +19,24 @@ use crate::upstream::Registry;
 /// The secret of the fingerprints.
 pub type Secret = [u8; 16];
 
+/// A secret that no log shows.
+struct Hidden(Secret);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden(..)")
+    }
+}
+
+/// What hand-overs from and to other processes came to.
+#[derive(Debug, Default)]
+pub struct Handovers {
+    /// Successors that failed or were refused; nothing changed by them.
+    pub failed: AtomicU64,
+    /// Conversations that came over from the process before this one.
+    pub conversations: AtomicU64,
+}
+
 /// Why the gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -48,6 +66,9 @@ pub struct Gateway {
     pub affinity: Arc<Affinity>,
     /// Makes fingerprints.
     pub fingerprinter: Fingerprinter,
+    secret: Hidden,
+    /// What became of hand-overs.
+    pub handovers: Handovers,
     /// The access log.
     pub access_log: AccessLog,
     started: Instant,
@@ -69,16 +90,27 @@ impl Gateway {
     /// # Errors
     /// The configuration cannot be compiled, or a file it names cannot be used.
     pub fn new(config: model::Config) -> Result<Arc<Self>, StartError> {
+        let secret = secret(&config.affinity)?;
+        Self::with_secret(config, secret)
+    }
+
+    /// As [`Gateway::new`], with the secret of the process before this one, whatever the configuration says.
+    ///
+    /// # Errors
+    /// As [`Gateway::new`].
+    pub fn with_secret(config: model::Config, secret: Secret) -> Result<Arc<Self>, StartError> {
         let registry = Registry::new();
         let access_log = open_access_log(config.access_log.as_ref())?;
         let affinity = Affinity::new(limits(&config.affinity), Arc::clone(&registry));
-        let fingerprinter = Fingerprinter::new(&secret(&config.affinity)?);
+        let fingerprinter = Fingerprinter::new(&secret);
         let snapshot = Snapshot::compile(config, &registry)?;
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             registry,
             affinity,
             fingerprinter,
+            secret: Hidden(secret),
+            handovers: Handovers::default(),
             access_log,
             started: Instant::now(),
             epoch: unix_ms(),
@@ -88,6 +120,21 @@ impl Gateway {
             stopping: AtomicBool::new(false),
             tallies: Mutex::default(),
         }))
+    }
+
+    /// The secret of the fingerprints, for a successor.
+    pub fn secret(&self) -> &Secret {
+        &self.secret.0
+    }
+
+    /// A print of that secret: equal for equal ones, and tells nothing else.
+    pub fn secret_print(&self) -> u128 {
+        print(&self.secret.0)
+    }
+
+    /// A print of the secret that a configuration asks for; `None` where it leaves it to the gateway.
+    pub fn configured_print(config: &model::Affinity) -> Option<u128> {
+        configured_secret(config).map(|secret| print(&secret))
     }
 
     /// The present configuration, for one request from beginning to end.
@@ -197,11 +244,21 @@ fn limits(config: &model::Affinity) -> Limits {
     }
 }
 
-/// The configured secret, hashed to its length, else a new one: with the memory store nobody needs it again.
+fn print(secret: &Secret) -> u128 {
+    Fingerprinter::new(secret).fingerprint("", "", b"", b"castile secret print").0
+}
+
+/// The configured secret, hashed to its length.
+fn configured_secret(config: &model::Affinity) -> Option<Secret> {
+    let key = config.fingerprint_key.as_ref()?;
+    let print = Fingerprinter::new(b"castile secret 1").fingerprint("", "", b"", key.reveal().as_bytes());
+    Some(print.0.to_be_bytes())
+}
+
+/// The configured secret, else a new one: with the memory store nobody needs it again.
 fn secret(config: &model::Affinity) -> Result<Secret, StartError> {
-    if let Some(key) = &config.fingerprint_key {
-        let print = Fingerprinter::new(b"castile secret 1").fingerprint("", "", b"", key.reveal().as_bytes());
-        return Ok(print.0.to_be_bytes());
+    if let Some(secret) = configured_secret(config) {
+        return Ok(secret);
     }
     let mut secret = Secret::default();
     getrandom::fill(&mut secret).map_err(|error| StartError::Random(error.to_string()))?;

@@ -60,6 +60,8 @@ struct Shared {
     changed: Condvar,
     /// Answers wait for acknowledgements.
     waits: AtomicBool,
+    /// Nobody waits although they should: the other process has not acknowledged anything for too long.
+    late: AtomicBool,
     /// Conversations told by the other process.
     heard: AtomicU64,
 }
@@ -67,6 +69,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Outgoing {
     bytes: Vec<u8>,
+    /// Bytes in the hands of the thread that writes.
+    on_its_way: usize,
     /// The last position told at all, and the last one that was sent.
     told: u64,
     sent: u64,
@@ -93,6 +97,7 @@ impl Link {
             outgoing: Mutex::default(),
             changed: Condvar::new(),
             waits: AtomicBool::new(false),
+            late: AtomicBool::new(false),
             heard: AtomicU64::new(0),
         }));
         let journal = link.0.gateway.affinity.journal();
@@ -105,13 +110,19 @@ impl Link {
             outgoing.told = outgoing.told.max(position);
         }
         let writer = link.clone();
-        std::thread::Builder::new().name("handover-out".into()).spawn(move || {
+        let spawned = std::thread::Builder::new().name("handover-out".into()).spawn(move || {
             if let Err(error) = writer.write() {
                 tracing::debug!(%error, "the other process of the hand-over takes nothing any more");
             }
             writer.end();
-        })?;
-        Ok(link)
+        });
+        match spawned {
+            Ok(_) => Ok(link),
+            Err(error) => {
+                link.end();
+                Err(error)
+            }
+        }
     }
 
     fn sink(&self) -> Arc<dyn Sink> {
@@ -210,7 +221,7 @@ impl Link {
         self.send(&Message::Bye);
         let until = Instant::now() + limit;
         let mut outgoing = self.0.outgoing.lock();
-        while !outgoing.bytes.is_empty() && !outgoing.is_over && Instant::now() < until {
+        while outgoing.bytes.len() + outgoing.on_its_way > 0 && !outgoing.is_over && Instant::now() < until {
             self.0.changed.wait_for(&mut outgoing, TICK);
         }
         drop(outgoing);
@@ -219,26 +230,47 @@ impl Link {
 
     /// Sends until the link ends.
     fn write(&self) -> io::Result<()> {
+        self.0.stream.set_write_timeout(Some(TICK))?;
         let mut bytes = Vec::new();
-        let mut outgoing = self.0.outgoing.lock();
+        let mut sent = 0;
         loop {
-            if outgoing.is_over {
-                return Ok(());
+            {
+                let mut outgoing = self.0.outgoing.lock();
+                if outgoing.is_over {
+                    return Ok(());
+                }
+                if sent == bytes.len() {
+                    bytes.clear();
+                    sent = 0;
+                    if outgoing.bytes.is_empty() {
+                        self.0.changed.wait_for(&mut outgoing, TICK);
+                    }
+                    std::mem::swap(&mut bytes, &mut outgoing.bytes);
+                    self.0.changed.notify_all();
+                }
+                outgoing.on_its_way = bytes.len() - sent;
             }
-            if outgoing.bytes.is_empty() {
-                self.0.changed.wait_for(&mut outgoing, TICK);
+            self.look_at_time();
+            if sent == bytes.len() {
+                continue;
             }
-            let is_late = outgoing.since.is_some_and(|since| since.elapsed() > PATIENCE);
-            std::mem::swap(&mut bytes, &mut outgoing.bytes);
-            drop(outgoing);
-            if is_late && self.0.waits.swap(false, Ordering::AcqRel) {
-                tracing::warn!("the other process of the hand-over does not answer; nobody waits for it meanwhile");
-                self.0.gateway.affinity.journal().progressed();
+            match (&self.0.stream).write(&bytes[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
-            (&self.0.stream).write_all(&bytes)?;
-            bytes.clear();
+            self.0.outgoing.lock().on_its_way = bytes.len() - sent;
             self.0.changed.notify_all();
-            outgoing = self.0.outgoing.lock();
+        }
+    }
+
+    /// Nobody waits for a process that hangs.
+    fn look_at_time(&self) {
+        let is_late = self.0.outgoing.lock().since.is_some_and(|since| since.elapsed() > PATIENCE);
+        if is_late && self.0.waits.load(Ordering::Acquire) && !self.0.late.swap(true, Ordering::AcqRel) {
+            tracing::warn!("the other process of the hand-over does not answer; nobody waits for it until it does");
+            self.0.gateway.affinity.journal().progressed();
         }
     }
 
@@ -257,6 +289,7 @@ impl Link {
             outgoing.acked = outgoing.acked.max(position);
             outgoing.since = (outgoing.acked < outgoing.sent).then(Instant::now);
         }
+        self.0.late.store(false, Ordering::Release);
         self.0.gateway.affinity.journal().progressed();
     }
 }
@@ -280,7 +313,7 @@ impl Sink for Shared {
     }
 
     fn settled(&self) -> u64 {
-        if !self.waits.load(Ordering::Acquire) {
+        if !self.waits.load(Ordering::Acquire) || self.late.load(Ordering::Acquire) {
             return u64::MAX;
         }
         let outgoing = self.outgoing.lock();

@@ -44,7 +44,7 @@ pub enum Command {
     },
     /// Accept no more on these addresses, but leave what waits there to others who do; connections end with their next
     /// answer.
-    Retire(Arc<[SocketAddr]>),
+    Retire(Arc<[SocketAddr]>, Arc<()>),
     /// Finish what is under way, within this time, and end.
     Stop(Duration),
 }
@@ -61,6 +61,8 @@ pub struct Server {
     /// workers end accepting, so that nobody connects to a socket that nobody looks at.
     sockets: Inherited,
     loads: Arc<Loads>,
+    /// Held by every worker that has not ended accepting since it was told to retire.
+    retiring: Arc<()>,
 }
 
 /// Listening sockets that stand already, by the address they are configured with or the one they are bound to.
@@ -109,7 +111,7 @@ impl Server {
         }
         let loads = Loads::new(count);
         let (commands, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
-        let mut server = Self { gateway, commands, threads: Vec::new(), addresses, sockets, loads };
+        let mut server = Self { gateway, commands, threads: Vec::new(), addresses, sockets, loads, retiring: Arc::default() };
         for (index, receiver) in receivers.into_iter().enumerate() {
             let thread = server.spawn(index, receiver)?;
             server.threads.push(thread);
@@ -143,8 +145,13 @@ impl Server {
         let kept: Arc<[SocketAddr]> = kept.into();
         self.sockets.clear();
         for command in &self.commands {
-            let _ = command.send(Command::Retire(Arc::clone(&kept)));
+            let _ = command.send(Command::Retire(Arc::clone(&kept), Arc::clone(&self.retiring)));
         }
+    }
+
+    /// Whether nothing is left to do after [`Server::retire`]: nobody accepts, and no connection stands.
+    pub fn is_retired(&self) -> bool {
+        Arc::strong_count(&self.retiring) == 1 && self.connections() == 0
     }
 
     fn spawn(&self, index: usize, commands: UnboundedReceiver<Command>) -> Result<JoinHandle<()>, std::io::Error> {
@@ -257,12 +264,15 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>, other
                 // Dropping the sender ends the accepter.
                 accepting.remove(&configured);
             }
-            Command::Retire(kept) => {
+            Command::Retire(kept, _accepting) => {
                 for (configured, accepters) in accepting.drain() {
                     for accepter in accepters.into_iter().filter(|_| kept.contains(&configured)) {
                         // One that has ended by itself leaves its queue as well.
                         let _ = accepter.send(LeaveQueue);
                     }
+                }
+                for accepter in accepters.drain(..) {
+                    let _ = accepter.await;
                 }
                 worker.stop.retire();
             }

@@ -7,6 +7,7 @@ mod architecture;
 mod encryption;
 mod failures;
 mod framing;
+mod handover;
 mod health;
 mod http2;
 mod learning;

@@ -15,7 +15,7 @@ pub use affinity::{Affinity, Durability, OnStoreDown, Store, WhenFull};
 pub use listener::{CertificateFormat, ClientAuth, ForwardClientCert, Listener, ListenerTimeouts, ListenerTls};
 pub use policy::{Balance, Check, Health, Limits, NodeTls, Observe, Probe, RequestFraming, Rewrite, Timeouts};
 pub use process::{
-    AccessLog, Admin, FaultStatus, Faults, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token, Workers,
+    AccessLog, Admin, FaultStatus, Faults, Handover, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token, Workers,
 };
 pub use route::{Route, RouteTimeouts};
 pub use sticky::{OnNodeDown, OnSessionReplaced, SealedCookie, Sticky, TtlPolicy, UnknownKey};
@@ -51,6 +51,8 @@ pub struct Config {
     pub reload: Reload,
     /// Stopping.
     pub shutdown: Shutdown,
+    /// Handing over to a successor.
+    pub handover: Handover,
 }
 
 impl Default for Config {
@@ -69,6 +71,7 @@ impl Default for Config {
             access_log: Some(AccessLog::default()),
             reload: Reload::default(),
             shutdown: Shutdown::default(),
+            handover: Handover::default(),
         }
     }
 }
