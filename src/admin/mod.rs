@@ -226,6 +226,9 @@ fn ready(gateway: &Gateway) -> Response<String> {
     if let (_, Some(why)) = gateway.refused_reloads() {
         notes.push(format!("the last reload was refused: {why}"));
     }
+    if let Some(why) = gateway.store().and_then(crate::store::Disk::trouble) {
+        notes.push(format!("the store fails, and what is bound now does not survive a restart: {why}"));
+    }
     for upstream in &gateway.snapshot().upstreams {
         if !upstream.nodes.nodes().iter().any(|node| node.live.takes_new(now_ms)) {
             notes.push(format!("no node of upstream {} takes new conversations", upstream.config.name));

@@ -84,6 +84,9 @@ pub fn run(args: &Args) -> ExitCode {
                 handover::notify("STOPPING=1");
             }
             server.stop(limit);
+            if let Some(store) = gateway.store() {
+                store.close();
+            }
             succession.leave();
             tracing::info!("stopped");
             ExitCode::SUCCESS
@@ -116,8 +119,8 @@ fn begin(
     }
     let given: Vec<_> = standing.keys().copied().collect();
     let gateway = match &successor {
-        Some(successor) => Gateway::with_secret(config, successor.secret)?,
-        None => Gateway::new(config)?,
+        Some(successor) => Gateway::with_secret(config, &successor.secret)?,
+        None => Gateway::open(config)?,
     };
     let mut server = Server::prepare(Arc::clone(&gateway), &mut standing)?;
     let stand_by = successor.as_mut().and_then(|successor| successor.admin.take());

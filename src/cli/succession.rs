@@ -44,6 +44,7 @@ pub fn take_over(
     gateway: &Arc<Gateway>,
     server: &mut Server,
 ) -> Result<(), Box<dyn std::error::Error>> {
+    gateway.expect_store()?;
     let kept = given.iter().filter(|address| server.sockets().contains_key(address));
     let kept = kept.map(|address| Listening { is_admin: false, configured: *address }).collect();
     let caught = successor.catch_up(gateway).map_err(|error: TakeOverError| error.to_string())?;
@@ -151,6 +152,7 @@ impl Succession {
                 let limit = gateway.snapshot().config.handover.limit;
                 let connections = server.connections();
                 tracing::info!(pid, connections, ?limit, "handed over; connections end with their next answer");
+                link.release_store();
                 handover::notify(&format!("MAINPID={pid}"));
                 self.stage = Stage::Retired { link: Some(link), until: Instant::now() + limit };
                 return true;

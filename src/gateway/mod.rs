@@ -15,5 +15,5 @@ pub use lesson::{Lesson, VisitStory};
 pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
 pub(crate) use shared::unix_ms;
-pub use shared::{Gateway, Handovers, Secret, StartError};
+pub use shared::{Gateway, Handovers, StartError};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};

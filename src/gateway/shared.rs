@@ -1,8 +1,8 @@
 //! What all workers share: the present snapshot, the table, the logs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -12,12 +12,10 @@ use super::{Snapshot, SnapshotError};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
+use crate::store::{Disk, OpenError, Opened, Secret};
 use crate::telemetry::metrics::Tally;
 use crate::telemetry::{AccessLog, Format};
 use crate::upstream::Registry;
-
-/// The secret of the fingerprints.
-pub type Secret = [u8; 16];
 
 /// A secret that no log shows.
 struct Hidden(Secret);
@@ -51,6 +49,9 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The store cannot be used.
+    #[error("{0}")]
+    Store(#[from] OpenError),
     /// The system has no random numbers.
     #[error("no random numbers: {0}")]
     Random(String),
@@ -71,6 +72,7 @@ pub struct Gateway {
     pub handovers: Handovers,
     /// The access log.
     pub access_log: AccessLog,
+    store: OnceLock<Disk>,
     started: Instant,
     /// Milliseconds from 1970 to the start.
     epoch: u64,
@@ -85,33 +87,65 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway with this configuration, serving nobody yet.
+    /// A gateway with this configuration, serving nobody yet, with the pins of its store.
     ///
     /// # Errors
     /// The configuration cannot be compiled, or a file it names cannot be used.
+    pub fn open(config: model::Config) -> Result<Arc<Self>, StartError> {
+        let model::Store::Disk { path, durability } = &config.affinity.store else { return Self::new(config) };
+        let before_reply = *durability == model::Durability::BeforeReply;
+        let began = Instant::now();
+        let file = path.display().to_string();
+        let opened = Opened::open(path, configured_secret(&config.affinity))?;
+        let gateway = Self::with_secret(config, &opened.secret)?;
+        let (disk, restored) = opened.serve(&gateway.affinity, before_reply, gateway.now())?;
+        let _ = gateway.store.set(disk);
+        let took = began.elapsed();
+        let crate::affinity::Restored { conversations, keys, expired, homeless, full, .. } = restored;
+        tracing::info!(file, conversations, keys, expired, ?took, "pins restored");
+        if homeless > 0 {
+            tracing::warn!(
+                homeless,
+                "conversations of nodes that the configuration does not name: on_node_down decides"
+            );
+        }
+        if full > 0 {
+            tracing::warn!(
+                full,
+                "conversations left out: affinity.max_conversations or max_keys is too low for the store"
+            );
+        }
+        Ok(gateway)
+    }
+
+    /// A gateway with this configuration that keeps its pins in memory, whatever store the configuration names.
+    ///
+    /// # Errors
+    /// As [`Gateway::open`].
     pub fn new(config: model::Config) -> Result<Arc<Self>, StartError> {
         let secret = secret(&config.affinity)?;
-        Self::with_secret(config, secret)
+        Self::with_secret(config, &secret)
     }
 
     /// As [`Gateway::new`], with the secret of the process before this one, whatever the configuration says.
     ///
     /// # Errors
     /// As [`Gateway::new`].
-    pub fn with_secret(config: model::Config, secret: Secret) -> Result<Arc<Self>, StartError> {
+    pub fn with_secret(config: model::Config, secret: &Secret) -> Result<Arc<Self>, StartError> {
         let registry = Registry::new();
         let access_log = open_access_log(config.access_log.as_ref())?;
         let affinity = Affinity::new(limits(&config.affinity), Arc::clone(&registry));
-        let fingerprinter = Fingerprinter::new(&secret);
+        let fingerprinter = Fingerprinter::new(secret);
         let snapshot = Snapshot::compile(config, &registry)?;
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             registry,
             affinity,
             fingerprinter,
-            secret: Hidden(secret),
+            secret: Hidden(*secret),
             handovers: Handovers::default(),
             access_log,
+            store: OnceLock::new(),
             started: Instant::now(),
             epoch: unix_ms(),
             inspecting: AtomicU64::new(0),
@@ -120,6 +154,40 @@ impl Gateway {
             stopping: AtomicBool::new(false),
             tallies: Mutex::default(),
         }))
+    }
+
+    /// Whether the store can be used with the secret of the process before this one; called while that still owns the store.
+    ///
+    /// # Errors
+    /// The store has pins that were made with another key, or the key cannot be kept beside it.
+    pub fn expect_store(&self) -> Result<(), OpenError> {
+        let snapshot = self.snapshot();
+        match &snapshot.config.affinity.store {
+            model::Store::Disk { path, .. } if snapshot.config.affinity.fingerprint_key.is_none() => {
+                crate::store::keep(path, self.secret())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether answers wait until the store has what they bind.
+    pub fn is_durable(&self) -> bool {
+        let before_reply = model::Durability::BeforeReply;
+        matches!(&self.snapshot().config.affinity.store, model::Store::Disk { durability, .. } if *durability == before_reply)
+    }
+
+    /// Opens the store that the process before this one has closed, and keeps it up to date from now on. Nothing happens where
+    /// there is none.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn take_store(&self) -> Result<(), OpenError> {
+        let snapshot = self.snapshot();
+        let model::Store::Disk { path, .. } = &snapshot.config.affinity.store else { return Ok(()) };
+        let opened = Opened::open(path, configured_secret(&snapshot.config.affinity))?;
+        let disk = opened.follow(&self.affinity, self.is_durable())?;
+        let _ = self.store.set(disk);
+        Ok(())
     }
 
     /// The secret of the fingerprints, for a successor.
@@ -208,6 +276,16 @@ impl Gateway {
     pub fn now(&self) -> Now {
         // One more than none: zero means "never" in several places.
         Now(self.epoch + self.started.elapsed().as_millis() as u64 + 1)
+    }
+
+    /// How long it has been running.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The store, where it is on disk.
+    pub fn store(&self) -> Option<&Disk> {
+        self.store.get()
     }
 
     /// Takes `bytes` of the budget for messages held until they can be placed. False where it is used up.

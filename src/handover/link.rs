@@ -191,6 +191,20 @@ impl Link {
         }
     }
 
+    /// Closes the store, so that the other process can open it, and tells it so. On a thread of its own, because that writes.
+    pub fn release_store(&self) {
+        let link = self.clone();
+        let spawned = std::thread::Builder::new().name("handover-store".into()).spawn(move || {
+            if let Some(store) = link.0.gateway.store() {
+                store.close();
+            }
+            link.send(&Message::Released);
+        });
+        if let Err(error) = spawned {
+            tracing::error!(%error, "the successor gets the store when this process ends");
+        }
+    }
+
     /// Conversations that the other process has told of.
     pub fn heard(&self) -> u64 {
         self.0.heard.load(Ordering::Relaxed)

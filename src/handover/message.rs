@@ -62,6 +62,8 @@ pub enum Message {
     Go,
     /// The successor: I accept; stop. Of your listeners I have these.
     Ready(Vec<Listening>),
+    /// The predecessor: the store is closed; it is yours.
+    Released,
     /// Either: I have nothing more to say.
     Bye,
 }
@@ -104,6 +106,7 @@ impl Message {
             Self::Go => 11,
             Self::Ready(_) => 12,
             Self::Bye => 13,
+            Self::Released => 14,
         }
     }
 
@@ -140,7 +143,7 @@ impl Message {
                 change::put(put, change);
             }
             Self::Ack(position) => put.u64(*position),
-            Self::Begin | Self::Walked | Self::Synced | Self::Go | Self::Bye => {}
+            Self::Begin | Self::Walked | Self::Synced | Self::Go | Self::Bye | Self::Released => {}
         });
     }
 
@@ -179,6 +182,7 @@ impl Message {
             11 => Self::Go,
             12 => Self::Ready(listening(&mut get)?),
             13 => Self::Bye,
+            14 => Self::Released,
             _ => return Err(Broken("a message of no known kind")),
         };
         if get.0.is_empty() { Ok(message) } else { Err(Broken("it goes on after its end")) }
@@ -275,6 +279,7 @@ mod tests {
             Message::Go,
             Message::Ready(listening),
             Message::Bye,
+            Message::Released,
         ];
         for message in messages {
             assert_eq!(round(&message), message);

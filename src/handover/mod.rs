@@ -12,6 +12,7 @@
 //!                        ── Go ──►
 //!                        ◄── Ready ──     accepts
 //!  accepts no more; each connection ends with its next answer
+//!                        ── Released ──►  opens the store
 //!                        ◄─ Change, Ack ─►   both serve, each tells the other what it binds
 //!                        ── Bye ──►
 //!  ends
@@ -29,6 +30,7 @@ mod link;
 mod message;
 mod predecessor;
 mod service;
+mod storing;
 mod successor;
 
 pub use door::{Door, DoorError, Visitor, refuse};

@@ -13,8 +13,10 @@ use super::descriptors::{self, Receiver};
 use super::door::STEP;
 use super::link::Link;
 use super::message::{self, Listening, Message, NodeState, VERSION};
+use super::storing::Awaited;
 use crate::affinity::Follower;
-use crate::gateway::{Gateway, Secret};
+use crate::gateway::Gateway;
+use crate::store::Secret;
 use crate::upstream::Admin;
 
 /// How long the predecessor may be silent while it walks through its table.
@@ -125,23 +127,37 @@ impl Successor {
         let own = Arc::clone(gateway);
         std::thread::Builder::new().name("handover-in".into()).spawn(move || {
             let mut follower = Follower::new(Arc::clone(&own.affinity));
+            let mut store = None;
+            let mut is_live = false;
             let ended = reading.read(&mut follower, &mut |link, message| match message {
                 Message::Node(state) => {
                     take_state(&own, &state);
                     Ok(())
                 }
                 Message::Walked => {
+                    store = Some(Awaited::begin(&own));
                     link.wait();
                     link.send(&Message::Synced);
                     Ok(())
                 }
                 Message::Go => {
+                    is_live = true;
                     link.allow_silence(None)?;
                     let _ = done.send(());
                     Ok(())
                 }
+                Message::Released => {
+                    if let Some(store) = store.take() {
+                        store.take();
+                    }
+                    Ok(())
+                }
                 _ => Err(unexpected()),
             });
+            // One that is gone has left its store as well.
+            if let Some(store) = store.take().filter(|_| is_live) {
+                store.take();
+            }
             match &ended {
                 Ok(()) => tracing::info!("the process before this one has ended; all its conversations are here"),
                 Err(error) => tracing::warn!(%error, "the process before this one has gone without a word"),

@@ -13,6 +13,7 @@ use super::client::Client;
 use super::deadline::Deadline;
 use super::forwarding;
 use super::h1::{BodyDecoder, BodyError, Fill, Framing, HeadLimits, response_framing};
+use super::hold::STORE_PATIENCE;
 use super::intake::Message;
 use super::pool::NodeConnection;
 use super::rewrite::{Answer, Beginning, Exchange};
@@ -100,6 +101,8 @@ pub struct Forward<'a, 'l, C: Client> {
     pub timeouts: &'a Timeouts,
     /// The connection's timer.
     pub deadline: &'a mut Deadline,
+    /// The framing of an answer without a body, until its head may go out.
+    pub bodiless: Option<Framing>,
     /// What has passed.
     pub passed: Passed,
 }
@@ -153,9 +156,10 @@ enum Down {
 
 /// What the exchange waits for, which says how long and who is to blame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waiting {
+pub(super) enum Waiting {
     ClientSends,
     ClientTakes,
+    Store,
     NodeTakes,
     NodeAnswers,
     NodeSends,
@@ -179,7 +183,9 @@ impl<C: Client> Forward<'_, '_, C> {
             }
             match self.pass_answer(cx, &mut down, &mut scanned, &mut moved) {
                 Ok(None) => return Poll::Ready(self.end(up)),
-                Ok(Some(wait)) if up != Up::Sending || wait == Waiting::ClientTakes => waiting = wait,
+                Ok(Some(wait)) if up != Up::Sending || matches!(wait, Waiting::ClientTakes | Waiting::Store) => {
+                    waiting = wait;
+                }
                 Ok(Some(_)) => {}
                 Err(ended) => return Poll::Ready(ended),
             }
@@ -187,13 +193,20 @@ impl<C: Client> Forward<'_, '_, C> {
                 timed = Some(waiting);
                 self.deadline.set(match waiting {
                     Waiting::NodeAnswers => self.timeouts.response,
+                    Waiting::Store => STORE_PATIENCE,
                     _ => self.timeouts.stall,
                 });
             }
             if self.deadline.poll(cx).is_ready() {
+                if waiting == Waiting::Store {
+                    self.stop_waiting(cx);
+                    return Poll::Pending;
+                }
                 return Poll::Ready(match waiting {
                     Waiting::ClientSends | Waiting::ClientTakes => Ended::Client(ClientEnd::Stalled),
-                    Waiting::NodeTakes | Waiting::NodeAnswers | Waiting::NodeSends => Ended::Node(NodeEnd::TimedOut),
+                    Waiting::Store | Waiting::NodeTakes | Waiting::NodeAnswers | Waiting::NodeSends => {
+                        Ended::Node(NodeEnd::TimedOut)
+                    }
                 });
             }
             Poll::Pending
@@ -301,6 +314,13 @@ impl<C: Client> Forward<'_, '_, C> {
                 self.lesson.message(self.request.view(self.message), self.head, &body[*scanned..], whole);
                 *scanned = body.len();
             }
+            if self.is_held(cx) {
+                return self.let_go_ahead(cx);
+            }
+            if let Some(framing) = self.bodiless.take() {
+                self.client.begin(self.out, framing);
+            }
+            let body = self.node.wire.body();
             if self.answer.is_some() {
                 if let Some(wait) = self.pass_rewritten(cx, whole, moved)? {
                     return Ok(wait);
@@ -446,7 +466,11 @@ impl<C: Client> Forward<'_, '_, C> {
             self.answer = rewrite.answer(self.out, framing, self.request.head.method());
         }
         if self.answer.is_none() {
-            self.client.begin(self.out, framing);
+            match framing {
+                // Its head is all of it.
+                Framing::Empty | Framing::Length(0) => self.bodiless = Some(framing),
+                _ => self.client.begin(self.out, framing),
+            }
         }
         Ok(())
     }

@@ -210,6 +210,7 @@ async fn serve<C: Client>(
         lesson: &mut lesson,
         timeouts: &route.timeouts,
         deadline: &mut scratch.deadline,
+        bodiless: None,
         passed: Passed::default(),
     };
     let ended = forward.run().await;

@@ -180,6 +180,33 @@ fn client_made_conversations_stay_through_hand_overs_in_a_row() {
 }
 
 #[test]
+fn conversations_stay_with_a_store_that_is_handed_over_as_well() {
+    let nodes = three();
+    let store = "affinity: {store: {disk: pins, durability: before_reply}}";
+    let with = |settings| format!("{}\n{store}\n", yaml(&nodes, settings));
+    let site = Site::new(&with(AXIS2));
+    let mut process = site.run();
+    let address = process.address("public");
+    under_load(address, AXIS2, || {
+        for _ in 0..2 {
+            let next = site.succeed();
+            assert!(process.ended().success(), "{}", process.log());
+            assert!(!process.log().contains("ERROR"), "{}", process.log());
+            process = next;
+        }
+    });
+    let mut client = Client::new(address);
+    let (id, node) = login(&mut client);
+    // The one that owns the store now has written it.
+    assert!(!process.log().contains("ERROR"), "{}", process.log());
+    process.signal("KILL");
+    process.ended();
+    let last = site.run();
+    let mut client = Client::new(last.address("public"));
+    assert_eq!(served_by(&client.ask(use_id(&id))), node);
+}
+
+#[test]
 fn an_idle_connection_is_served_by_the_old_process_and_ends_with_its_answer() {
     let nodes = three();
     let site = Site::new(&yaml(&nodes, AXIS2));
