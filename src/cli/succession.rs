@@ -232,7 +232,10 @@ impl Succession {
 
 fn open(path: Option<&Path>, in_place: bool) -> Option<Door> {
     match Door::open(path?, in_place) {
-        Ok(door) => Some(door),
+        Ok(door) => {
+            tracing::info!(socket = %door.path().display(), "a new process can take over");
+            Some(door)
+        }
         Err(error) => {
             tracing::error!("{error}; nobody can take over from this process");
             None

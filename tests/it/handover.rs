@@ -40,15 +40,15 @@ impl Site {
     /// An ordinary start.
     fn run(&self) -> Process {
         let process = Process::run(&self.file(), &[]);
-        process.address("public");
+        process.line(&["a new process can take over"]);
         process
     }
 
-    /// A successor that serves when this returns.
-    fn succeed(&self) -> Process {
+    /// A successor of this process, which accepts no more when this returns.
+    fn succeed(&self, old: &Process) -> Process {
         let process = Process::run(&self.file(), &["--take-over"]);
-        process.line(&["taken over;"]);
-        process.address("public");
+        process.line(&["a new process can take over"]);
+        old.line(&["handed over;"]);
         process
     }
 }
@@ -160,7 +160,7 @@ fn several_in_a_row(settings: &str) {
     let count = under_load(address, settings, || {
         for workers in [1, 3, 2] {
             site.write(&format!("workers: {workers}\n{}", yaml(&nodes, settings)));
-            let next = site.succeed();
+            let next = site.succeed(&process);
             assert_eq!(next.address("public"), address);
             assert!(process.ended().success(), "{}", process.log());
             process = next;
@@ -189,7 +189,7 @@ fn conversations_stay_with_a_store_that_is_handed_over_as_well() {
     let address = process.address("public");
     under_load(address, AXIS2, || {
         for _ in 0..2 {
-            let next = site.succeed();
+            let next = site.succeed(&process);
             assert!(process.ended().success(), "{}", process.log());
             assert!(!process.log().contains("ERROR"), "{}", process.log());
             process = next;
@@ -214,7 +214,7 @@ fn an_idle_connection_is_served_by_the_old_process_and_ends_with_its_answer() {
     let address = old.address("public");
     let mut idle = Client::new(address);
     let (id, node) = login(&mut idle);
-    let new = site.succeed();
+    let new = site.succeed(&old);
     assert!(old.lives());
     // What the old process binds now, the new one knows; and the other way round.
     let mut fresh = Client::new(address);
@@ -254,7 +254,7 @@ fn a_request_under_way_is_answered_and_what_it_teaches_is_known() {
         client.send(post("X-Login: yes\r\n", envelope("", "<login/>")));
     }
     arrived.wait();
-    let _new = site.succeed();
+    let _new = site.succeed(&old);
     assert!(old.lives());
     may_answer.happen();
     for mut client in clients {
@@ -337,7 +337,7 @@ fn a_successor_that_fails_changes_nothing() {
 
     // And the next one may.
     site.write(&good);
-    let new = site.succeed();
+    let new = site.succeed(&old);
     client.ask(use_id(&id));
     assert!(old.ended().success());
     assert_eq!(served_by(&client.ask(use_id(&id))), node);
@@ -401,9 +401,10 @@ fn nobody_there_is_an_ordinary_start() {
     drop(std::os::unix::net::UnixListener::bind(site.socket()).expect("a free name"));
     let mut process = Process::run(&site.file(), &["--take-over"]);
     process.line(&["nobody to take over from"]);
+    process.line(&["a new process can take over"]);
     login(&mut Client::new(process.address("public")));
     // A second one with the same socket cannot be taken over from, and does not take the socket away.
-    let second = site.run();
+    let second = Process::run(&site.file(), &[]);
     second.line(&["another gateway listens there"]);
     process.signal("TERM");
     assert!(process.ended().success());
@@ -419,12 +420,12 @@ fn listeners_come_and_go() {
     };
     // Addresses are told apart by the length of their names.
     let site = Site::new(&two(["public", "aa"]));
-    let mut old = Process::run(&site.file(), &[]);
+    let mut old = site.run();
     let (kept, gone) = (old.address("public"), old.address("aa"));
     let mut on_gone = Client::new(gone);
     let (id, node) = login(&mut on_gone);
     site.write(&two(["public", "bbb"]));
-    let new = site.succeed();
+    let new = site.succeed(&old);
     assert_eq!(new.address("public"), kept);
     for address in [kept, new.address("bbb")] {
         assert_eq!(served_by(&Client::new(address).ask(use_id(&id))), node);
@@ -447,7 +448,7 @@ fn the_admin_listener_and_what_the_operator_wants_go_over() {
         Peer::connect(admin).ask(format!("{request} HTTP/1.1\r\nHost: {admin}\r\nContent-Length: 0\r\n\r\n"))
     };
     assert_eq!(ask("POST /v1/nodes/app/n1/drain").status(), 200);
-    let new = site.succeed();
+    let new = site.succeed(&old);
     assert!(old.ended().success());
     let nodes = ask("GET /v1/nodes").text();
     assert!(nodes.contains("\"node\":\"n1\",") && nodes.contains("\"state\":\"drain\""), "{nodes}");
