@@ -311,6 +311,20 @@ impl Affinity {
         next
     }
 
+    /// Tells of the conversations in use with numbers from `from` on, `at_most` of them, that they are in use: what is in
+    /// flight for longer than its idle time is idle for nobody. The number to go on from, or `None` at the end.
+    pub fn tell_use(&self, from: u32, at_most: usize, now: Now) -> Option<u32> {
+        let (conversations, next) = self.roll.some(from, at_most);
+        for conversation in conversations {
+            let mut state = conversation.lock();
+            if state.in_flight > 0 && state.phase == Phase::Live {
+                state.used(now);
+                self.report_use(&mut state, now);
+            }
+        }
+        next
+    }
+
     /// Tells of a change that was just made to this conversation, if anybody listens.
     pub(super) fn report(&self, state: &mut State, what: impl FnOnce() -> What) {
         if self.journal.is_on() {

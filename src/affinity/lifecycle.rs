@@ -86,7 +86,8 @@ impl Affinity {
         }
     }
 
-    pub(super) fn agrees(&self) -> bool {
+    /// Whether another process serves the same conversations.
+    pub fn agrees(&self) -> bool {
         self.agreeing.load(Relaxed) > 0
     }
 
@@ -373,7 +374,7 @@ impl Affinity {
             }
             !key.provisional
         });
-        if !withdrawn.is_empty() && !state.keys.is_empty() {
+        if !withdrawn.is_empty() {
             self.report(state, || What::Unbound(withdrawn));
         }
     }

@@ -45,5 +45,5 @@ pub use counters::{Counters, Gauges};
 pub use journal::{Change, Journal, Keys, Record, Sink, Stage, What, slack};
 pub use lifecycle::Affinity;
 pub use policy::{Limits, OnNodeDown, Policy, SharedSessions, UnknownKey, WhenFull};
-pub use restore::{Follower, Restored};
+pub use restore::{Follower, Restored, Rule};
 pub use visit::Visit;

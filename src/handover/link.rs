@@ -24,7 +24,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::change::Names;
 use super::message::{self, Message};
-use crate::affinity::{Change, Follower, Sink};
+use crate::affinity::{Change, Follower, Rule, Sink};
 use crate::gateway::Gateway;
 
 /// How long answers wait for an acknowledgement. A process that needs longer hangs; its pins are then late, not lost.
@@ -54,6 +54,8 @@ pub struct Link(Arc<Shared>);
 struct Shared {
     number: u64,
     gateway: Arc<Gateway>,
+    /// This process is the successor.
+    succeeds: bool,
     stream: UnixStream,
     outgoing: Mutex<Outgoing>,
     /// Something is to be sent, was sent, or the link has ended.
@@ -75,6 +77,8 @@ struct Outgoing {
     told: u64,
     sent: u64,
     acked: u64,
+    /// Up to where the other process's changes are applied here.
+    known: u64,
     /// Since when something that was sent has been waiting for its acknowledgement.
     since: Option<Instant>,
     /// Changes of the other process that others must have before they are acknowledged: their position there, ours here.
@@ -88,11 +92,13 @@ struct Outgoing {
 pub type Told<'a> = &'a mut dyn FnMut(&Link, Message) -> io::Result<()>;
 
 impl Link {
-    /// Begins to send what changes. The journal tells from now on.
-    pub fn begin(gateway: Arc<Gateway>, stream: UnixStream) -> io::Result<Self> {
+    /// Begins to send what changes. The journal tells from now on. Where both processes bound the same at once, what the one
+    /// that `succeeds` bound holds.
+    pub fn begin(gateway: Arc<Gateway>, stream: UnixStream, succeeds: bool) -> io::Result<Self> {
         let link = Self(Arc::new(Shared {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             gateway,
+            succeeds,
             stream,
             outgoing: Mutex::default(),
             changed: Condvar::new(),
@@ -170,10 +176,12 @@ impl Link {
         let mut unacknowledged = 0;
         loop {
             match message::read(&mut from, &mut body, &mut names)? {
-                Message::Change { position, change } => {
+                Message::Change { position, known, change } => {
+                    let rule = if self.0.succeeds { Rule::UnlessLater(known) } else { Rule::Theirs };
                     APPLYING.set(self.0.number);
-                    follower.apply(&change, self.0.gateway.now());
+                    follower.apply_by(&change, rule, self.0.gateway.now());
                     APPLYING.set(0);
+                    self.0.outgoing.lock().known = position;
                     self.0.heard.store(follower.sum.conversations as u64, Ordering::Relaxed);
                     unacknowledged += 1;
                     if unacknowledged >= ACK_EVERY || from.buffer().is_empty() {
@@ -320,7 +328,8 @@ impl Sink for Shared {
             let _ = self.stream.shutdown(Shutdown::Both);
             return;
         }
-        message::write_change(&mut outgoing.bytes, position, change);
+        let known = outgoing.known;
+        message::write_change(&mut outgoing.bytes, position, known, change);
         outgoing.sent = position;
         outgoing.since.get_or_insert_with(Instant::now);
         self.changed.notify_all();

@@ -49,6 +49,8 @@ pub enum Message {
     Change {
         /// Where in the sender's journal.
         position: u64,
+        /// Up to where the sender had applied the receiver's journal.
+        known: u64,
         /// What happened.
         change: Change,
     },
@@ -138,8 +140,9 @@ impl Message {
                 put.u8(node.admin as u8);
                 put.u8(node.health as u8);
             }
-            Self::Change { position, change } => {
+            Self::Change { position, known, change } => {
                 put.u64(*position);
+                put.u64(*known);
                 change::put(put, change);
             }
             Self::Ack(position) => put.u64(*position),
@@ -175,7 +178,7 @@ impl Message {
                 admin: one_of(get.u8()?, [Admin::Ready, Admin::Drain, Admin::Maint])?,
                 health: one_of(get.u8()?, [Health::Unknown, Health::Up, Health::Down])?,
             }),
-            7 => Self::Change { position: get.u64()?, change: change::get(&mut get, names)? },
+            7 => Self::Change { position: get.u64()?, known: get.u64()?, change: change::get(&mut get, names)? },
             8 => Self::Walked,
             9 => Self::Ack(get.u64()?),
             10 => Self::Synced,
@@ -190,9 +193,10 @@ impl Message {
 }
 
 /// Writes a change without a copy of it: the one message that is written under locks.
-pub fn write_change(out: &mut Vec<u8>, position: u64, change: &Change) {
+pub fn write_change(out: &mut Vec<u8>, position: u64, known: u64, change: &Change) {
     framed(out, 7, |put| {
         put.u64(position);
+        put.u64(known);
         change::put(put, change);
     });
 }

@@ -102,7 +102,7 @@ fn run(
         _ => return Err(unexpected().into()),
     }
 
-    let link = Link::begin(Arc::clone(&gateway), stream.try_clone()?)?;
+    let link = Link::begin(Arc::clone(&gateway), stream.try_clone()?, false)?;
     let walking = link.clone();
     let machines = gateway.registry.machines();
     std::thread::Builder::new().name("handover-walk".into()).spawn(move || {

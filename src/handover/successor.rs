@@ -121,7 +121,7 @@ impl Successor {
         let Self { stream, .. } = self;
         stream.set_read_timeout(Some(SILENCE))?;
         say(&stream, &Message::Begin)?;
-        let link = Link::begin(Arc::clone(gateway), stream)?;
+        let link = Link::begin(Arc::clone(gateway), stream, true)?;
         let (done, synced) = std::sync::mpsc::channel();
         let reading = link.clone();
         let own = Arc::clone(gateway);
