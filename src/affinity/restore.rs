@@ -148,9 +148,10 @@ impl Affinity {
             .iter()
             .copied()
             .filter(|&key| {
-                let mine = self.table.get(key).is_none_or(|other| {
-                    claims.contains(&key) && rule.is_theirs(&other.lock(), last_used)
-                });
+                let mine = self
+                    .table
+                    .get(key)
+                    .is_none_or(|other| claims.contains(&key) && rule.is_theirs(&other.lock(), last_used));
                 conflicts += usize::from(!mine);
                 mine
             })

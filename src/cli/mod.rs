@@ -11,8 +11,8 @@ pub mod explain;
 pub mod nodes;
 pub mod presets;
 pub mod run;
-mod succession;
 pub mod schema;
+mod succession;
 pub mod test;
 
 mod changes;

@@ -127,9 +127,7 @@ fn begin(
     let mut server = Server::prepare(Arc::clone(&gateway), &mut standing)?;
     let stand_by = successor.as_mut().and_then(|successor| successor.admin.take());
     let bound = runtime.block_on(bind_admin(&gateway, stand_by)).and_then(|admin| match successor {
-        Some(successor) => {
-            succession::take_over(successor, &given, &gateway, &mut server).map(|()| (admin, true))
-        }
+        Some(successor) => succession::take_over(successor, &given, &gateway, &mut server).map(|()| (admin, true)),
         None => server.accept().map(|()| (admin, false)).map_err(Into::into),
     });
     // Only now: sockets that nobody wants any more are the other process's until it has handed over.

@@ -190,8 +190,8 @@ impl Succession {
             return handover::refuse(visitor, why);
         }
         let pid = visitor.pid;
-        let offered = offer(gateway, server, admin)
-            .and_then(|offer| handover::hand_over(visitor, offer, self.sender.clone()));
+        let offered =
+            offer(gateway, server, admin).and_then(|offer| handover::hand_over(visitor, offer, self.sender.clone()));
         match offered {
             Ok(()) => {
                 tracing::info!(pid, "a new process takes over");
@@ -261,7 +261,10 @@ fn offer(
 }
 
 /// The admin listener's socket, with its configured address.
-pub fn admin_socket(gateway: &Gateway, listener: Option<&admin::Listener>) -> Option<(SocketAddr, std::net::TcpListener)> {
+pub fn admin_socket(
+    gateway: &Gateway,
+    listener: Option<&admin::Listener>,
+) -> Option<(SocketAddr, std::net::TcpListener)> {
     let configured = gateway.snapshot().config.admin.address?;
     Some((configured, listener?.share().ok()?))
 }

@@ -165,11 +165,9 @@ impl Message {
                 Self::Hello { version, build, secret: is_some.then_some(secret) }
             }
             2 => return Ok(Self::Refused(get.text()?.to_owned())),
-            3 => Self::Welcome {
-                build: get.text()?.to_owned(),
-                secret: get.u128()?.to_be_bytes(),
-                sockets: get.u16()?,
-            },
+            3 => {
+                Self::Welcome { build: get.text()?.to_owned(), secret: get.u128()?.to_be_bytes(), sockets: get.u16()? }
+            }
             4 => Self::Sockets(listening(&mut get)?),
             5 => Self::Begin,
             6 => Self::Node(NodeState {
@@ -263,12 +261,7 @@ mod tests {
             Listening { is_admin: false, configured: "127.0.0.1:80".parse().expect("an address") },
             Listening { is_admin: true, configured: "[::1]:9280".parse().expect("an address") },
         ];
-        let node = NodeState {
-            group: "orders".into(),
-            name: "n1".into(),
-            admin: Admin::Drain,
-            health: Health::Down,
-        };
+        let node = NodeState { group: "orders".into(), name: "n1".into(), admin: Admin::Drain, health: Health::Down };
         let messages = [
             Message::Hello { version: VERSION, build: "0.1".into(), secret: Some(9) },
             Message::Hello { version: VERSION, build: "0.1".into(), secret: None },

@@ -23,7 +23,9 @@ pub fn standing_sockets() -> HashMap<SocketAddr, Vec<TcpListener>> {
         });
         match taken {
             Ok((address, socket)) => found.entry(address).or_default().push(socket),
-            Err(error) => tracing::warn!(index, %error, "a socket that this process was started with is no TCP listener"),
+            Err(error) => {
+                tracing::warn!(index, %error, "a socket that this process was started with is no TCP listener")
+            }
         }
     }
     found

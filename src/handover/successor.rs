@@ -96,7 +96,8 @@ impl Successor {
         }
         let mut sockets: HashMap<SocketAddr, Vec<TcpListener>> = HashMap::new();
         let mut admin = None;
-        for (Listening { is_admin, configured }, descriptor) in listening.into_iter().zip(receiver.descriptors.drain(..))
+        for (Listening { is_admin, configured }, descriptor) in
+            listening.into_iter().zip(receiver.descriptors.drain(..))
         {
             if is_admin {
                 admin = Some((configured, TcpListener::from(descriptor)));

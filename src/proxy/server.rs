@@ -111,7 +111,8 @@ impl Server {
         }
         let loads = Loads::new(count);
         let (commands, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
-        let mut server = Self { gateway, commands, threads: Vec::new(), addresses, sockets, loads, retiring: Arc::default() };
+        let mut server =
+            Self { gateway, commands, threads: Vec::new(), addresses, sockets, loads, retiring: Arc::default() };
         for (index, receiver) in receivers.into_iter().enumerate() {
             let thread = server.spawn(index, receiver)?;
             server.threads.push(thread);

@@ -81,9 +81,7 @@ pub fn keep(store: &Path, secret: &Secret) -> Result<(), OpenError> {
     let beside = path(store);
     match read(&beside)? {
         Some(other) if other == *secret => Ok(()),
-        Some(_) => {
-            Err(OpenError::Key { file: store.display().to_string(), key: beside.display().to_string() })
-        }
+        Some(_) => Err(OpenError::Key { file: store.display().to_string(), key: beside.display().to_string() }),
         None => write(&beside, secret),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::support::process::{Process, signal};
 use crate::support::soap::{AXIS2, CLIENT_ISSUED, client_id, envelope, group_id, login_node, post, served_by};
-use crate::support::{Event, Message, Node, Peer, config, eventually, ok};
+use crate::support::{Castile, Event, Message, Node, Peer, config, eventually, ok};
 
 /// A folder with a configuration.
 struct Site {
@@ -379,7 +379,9 @@ fn strangers_second_ones_and_other_versions_are_refused() {
     let mode = std::fs::metadata(site.socket()).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
-    assert!(answer(raw(&site.socket(), &hello(9))).contains("speaks version 1 of the hand-over, the new one version 9"));
+    assert!(
+        answer(raw(&site.socket(), &hello(9))).contains("speaks version 1 of the hand-over, the new one version 9")
+    );
     old.nth_line(&["hand-over failed"], 0);
     drop(answer(raw(&site.socket(), b"GET / HTTP/1.1\r\n\r\n")));
     old.nth_line(&["hand-over failed"], 1);
@@ -454,4 +456,78 @@ fn the_admin_listener_and_what_the_operator_wants_go_over() {
     assert!(nodes.contains("\"node\":\"n1\",") && nodes.contains("\"state\":\"drain\""), "{nodes}");
     assert!(ask("GET /metrics").text().contains("castile_taken_over_conversations 0"));
     drop(new);
+}
+
+#[test]
+fn connections_of_http_2_are_told_to_go_and_their_streams_finish() {
+    let (asked, may_answer) = (Event::new(), Event::new());
+    let (came, go) = (asked.clone(), may_answer.clone());
+    let node = Node::answering(move |_| {
+        came.happen();
+        go.wait();
+        ok("", "finished")
+    });
+    let mut castile = Castile::start(&config(&[&node], ""));
+    let address = castile.address("public");
+    let waiting = std::thread::spawn(move || {
+        let client = crate::http2::Client::connect(address);
+        let answer = client.ask(&[], "<x/>");
+        // The connection stays open from this end.
+        (answer.text(), client)
+    });
+    asked.wait();
+    let idle = crate::http2::Client::connect(address);
+    eventually("both are connected", || castile.connections() == 2);
+    castile.retire();
+    may_answer.happen();
+    let (text, client) = waiting.join().expect("an answer");
+    assert_eq!(text, "finished");
+    let rest = [client, idle].map(|client| std::thread::spawn(move || client.serve_until_closed()));
+    eventually("both connections end", || castile.connections() == 0);
+    rest.into_iter().for_each(|thread| thread.join().expect("it ends"));
+}
+
+/// Runs the gateway with this socket as descriptor 3, as a service manager does.
+fn socket_activated(site: &Site, socket: std::net::TcpListener, notify: &Path) -> Process {
+    let mut command = std::process::Command::new("sh");
+    let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_castile"), "run", "--config"]);
+    command.arg(site.file()).env("NOTIFY_SOCKET", notify);
+    command.stdin(std::process::Stdio::from(std::os::fd::OwnedFd::from(socket))).stderr(std::process::Stdio::piped());
+    Process::spawn(command)
+}
+
+#[test]
+fn a_service_manager_passes_sockets_and_hears_how_it_goes() {
+    let nodes = three();
+    let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let address = socket.local_addr().expect("bound");
+    let site = Site::new(&yaml(&nodes, AXIS2).replace("address: '127.0.0.1:0'", &format!("address: '{address}'")));
+    let path = site.folder.path().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).expect("a free name");
+    manager.set_read_timeout(Some(crate::support::PATIENCE)).expect("a timeout can be set");
+    let told = || {
+        let mut bytes = [0; 200];
+        let count = manager.recv(&mut bytes).expect("it tells");
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    };
+    // Somebody connects before anybody serves.
+    let early = Client { address, peer: Some(Peer::connect(address)) };
+    let mut old = socket_activated(&site, socket.try_clone().expect("descriptors are left"), &path);
+    assert!(told().starts_with("READY=1\nMAINPID="));
+    let mut early = early;
+    let (id, node) = login(&mut early);
+    old.line(&["a new process can take over"]);
+    old.signal("USR2");
+    old.line(&["handed over;"]);
+    let both = [told(), told()];
+    assert!(both.iter().any(|text| text.starts_with("MAINPID=")), "{both:?}");
+    assert!(both.iter().any(|text| text.starts_with("READY=1")), "{both:?}");
+    assert_eq!(served_by(&early.ask(use_id(&id))), node);
+    assert!(old.ended().success());
+    assert_eq!(served_by(&early.ask(use_id(&id))), node);
+    let line = old.line(&["a successor was started"]);
+    signal(line.split("pid=").nth(1).and_then(|pid| pid.trim().parse().ok()).expect("a process id"), "TERM");
+    assert_eq!(told(), "STOPPING=1");
+    drop(socket);
 }

@@ -36,7 +36,7 @@ impl Body for Whole {
 }
 
 /// An answer as the client has it.
-struct Answer {
+pub struct Answer {
     head: http::response::Parts,
     body: Vec<u8>,
 }
@@ -46,19 +46,19 @@ impl Answer {
         self.head.headers.get(name)?.to_str().ok()
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
 /// A client on a connection of its own, with prior knowledge.
-struct Client {
+pub struct Client {
     runtime: tokio::runtime::Runtime,
     sender: http2::SendRequest<Whole>,
 }
 
 impl Client {
-    fn connect(address: SocketAddr) -> Self {
+    pub fn connect(address: SocketAddr) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let sender = runtime.block_on(async {
             let stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
@@ -68,6 +68,16 @@ impl Client {
             sender
         });
         Self { runtime, sender }
+    }
+
+    /// Heeds what the other end says until the connection has ended.
+    pub fn serve_until_closed(mut self) {
+        let ended = async {
+            while poll_fn(|cx| self.sender.poll_ready(cx)).await.is_ok() && !self.sender.is_closed() {
+                tokio::task::yield_now().await;
+            }
+        };
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, ended).await }).expect("it ends in time");
     }
 
     /// Sends these messages at once, each with these fields, and gives the answers.
@@ -97,7 +107,7 @@ impl Client {
         self.runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await.expect("answers in time") })
     }
 
-    fn ask(&self, fields: &[(&str, &str)], message: impl Into<Vec<u8>>) -> Answer {
+    pub fn ask(&self, fields: &[(&str, &str)], message: impl Into<Vec<u8>>) -> Answer {
         self.ask_all(fields, vec![message.into()]).remove(0)
     }
 }

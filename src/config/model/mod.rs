@@ -15,7 +15,8 @@ pub use affinity::{Affinity, Durability, OnStoreDown, Store, WhenFull};
 pub use listener::{CertificateFormat, ClientAuth, ForwardClientCert, Listener, ListenerTimeouts, ListenerTls};
 pub use policy::{Balance, Check, Health, Limits, NodeTls, Observe, Probe, RequestFraming, Rewrite, Timeouts};
 pub use process::{
-    AccessLog, Admin, FaultStatus, Faults, Handover, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token, Workers,
+    AccessLog, Admin, FaultStatus, Faults, Handover, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token,
+    Workers,
 };
 pub use route::{Route, RouteTimeouts};
 pub use sticky::{OnNodeDown, OnSessionReplaced, SealedCookie, Sticky, TtlPolicy, UnknownKey};
