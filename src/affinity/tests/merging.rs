@@ -60,11 +60,11 @@ impl Pair {
         Self([Side::new(nodes, false), Side::new(nodes, true)])
     }
 
-    fn old(&mut self, script: &str) -> &mut Self {
+    fn at_old(&mut self, script: &str) -> &mut Self {
         self.run(0, script)
     }
 
-    fn new(&mut self, script: &str) -> &mut Self {
+    fn at_new(&mut self, script: &str) -> &mut Self {
         self.run(1, script)
     }
 
@@ -108,11 +108,11 @@ impl Pair {
 #[test]
 fn what_begins_in_either_goes_on_and_ends_in_both() {
     let mut pair = Pair::of("a b c");
-    pair.old("- > s:1 = bal a").meet().new("s:1 > s:2 = pin a").meet().old("s:2 = pin a");
-    pair.new("- > s:3 = bal *").meet().old("s:3 > s:4 = pin a").meet().new("s:4 = pin a");
+    pair.at_old("- > s:1 = bal a").meet().at_new("s:1 > s:2 = pin a").meet().at_old("s:2 = pin a");
+    pair.at_new("- > s:3 = bal *").meet().at_old("s:3 > s:4 = pin a").meet().at_new("s:4 = pin a");
     // It ends where it did not begin.
-    pair.new("s:2 > end = pin a").meet().old("unknown s:1 s:2").new("unknown s:1 s:2");
-    pair.old("s:4 > end = pin a").meet().old("unknown s:3 s:4").new("unknown s:3 s:4");
+    pair.at_new("s:2 > end = pin a").meet().at_old("unknown s:1 s:2").at_new("unknown s:1 s:2");
+    pair.at_old("s:4 > end = pin a").meet().at_old("unknown s:3 s:4").at_new("unknown s:3 s:4");
     let gauges = pair.0.each_ref().map(|side| side.world.affinity.gauges());
     assert_eq!(gauges.map(|gauges| (gauges.conversations, gauges.keys)), [(0, 0), (0, 0)]);
 }
@@ -122,32 +122,37 @@ fn an_id_that_comes_first_to_both_at_once_goes_to_one_node_and_is_one_conversati
     let mut pair = Pair::of("a b c d e");
     for id in 0..20 {
         let key = format!("c:{id}");
-        pair.old(&format!("{key} = new *")).new(&format!("{key} = new *"));
+        pair.at_old(&format!("{key} = new *")).at_new(&format!("{key} = new *"));
         let [old, new] = pair.nodes_of(&key);
         assert_eq!(old, new, "{key}");
     }
     pair.meet();
-    pair.old("c:1 > s:1 = pin *").meet().new("s:1 > end = pin *").meet().old("unknown c:1 s:1").new("unknown c:1 s:1");
+    pair.at_old("c:1 > s:1 = pin *")
+        .meet()
+        .at_new("s:1 > end = pin *")
+        .meet()
+        .at_old("unknown c:1 s:1")
+        .at_new("unknown c:1 s:1");
 }
 
 #[test]
 fn what_both_bind_differently_at_once_is_as_the_successor_says() {
     let mut pair = Pair::of("a b");
-    pair.old("drain b\nc:1 = new a").new("drain a\nc:1 = new b").meet();
+    pair.at_old("drain b\nc:1 = new a").at_new("drain a\nc:1 = new b").meet();
     assert_eq!(pair.nodes_of("c:1"), [Some("b".to_owned()), Some("b".to_owned())]);
     // What the old process says knowing that holds.
-    pair.old("ready b\n- > s:2 = bal a").meet();
-    pair.new("ready a\ndrain b\nc:9 > s:9 = new a").meet().old("drain a\n- > s:9 = bal b").meet();
+    pair.at_old("ready b\n- > s:2 = bal a").meet();
+    pair.at_new("ready a\ndrain b\nc:9 > s:9 = new a").meet().at_old("drain a\n- > s:9 = bal b").meet();
     assert_eq!(pair.nodes_of("s:9"), [Some("b".to_owned()), Some("b".to_owned())]);
 }
 
 #[test]
 fn what_is_in_flight_in_one_for_long_does_not_expire_in_the_other() {
     let mut pair = Pair::of("a b");
-    pair.old("- > s:1 = bal a").meet();
+    pair.at_old("- > s:1 = bal a").meet();
     let visit = pair.0[0].world.place("s:1").expect("a node");
     for _ in 0..50 {
-        pair.old("wait 1m").meet();
+        pair.at_old("wait 1m").meet();
         let now = Now(pair.0[0].world.now);
         assert_eq!(pair.0[0].world.affinity.tell_use(0, 100, now), None);
         pair.meet();
@@ -156,7 +161,7 @@ fn what_is_in_flight_in_one_for_long_does_not_expire_in_the_other() {
         }
         pair.meet();
     }
-    pair.new("s:1 = pin a");
+    pair.at_new("s:1 = pin a");
     drop(visit);
 }
 
