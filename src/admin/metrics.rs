@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::nodes::{health_text, state_text};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Snapshot, Upstream};
 use crate::telemetry::metrics::{self as m, Metric, Text};
 use crate::upstream::{Admin, Health, Live};
 
@@ -23,6 +23,10 @@ pub fn text(gateway: &Gateway) -> String {
     text.one(m::TAKEN_OVER, gateway.handovers.conversations.load(Ordering::Relaxed) as f64);
     text.tallies(&gateway.tallies());
     text.one(m::ACCESS_LOG_DROPPED, gateway.access_log.dropped() as f64);
+    text.one(m::AUDIT_RECORDS, gateway.audit.written() as f64);
+    text.one(m::AUDIT_WAITING, gateway.audit.waiting() as f64);
+    text.one(m::AUDIT_FAILING, flag(gateway.audit.failing().is_some()));
+    text.one(m::AUDIT_UNRECORDED, gateway.audit.unrecorded() as f64);
 
     let events: Vec<_> = gateway.affinity.counters().each().map(|(name, count)| ([("event", name)], count)).collect();
     text.many(m::AFFINITY_EVENTS, events.iter().map(|(labels, count)| (&labels[..], *count as f64)));
@@ -45,6 +49,8 @@ pub fn text(gateway: &Gateway) -> String {
         text.one(m::STORE_PENDING, store.pending() as f64);
     }
 
+    upstreams(&mut text, &snapshot);
+
     // A machine has one set of numbers, however many upstreams name it.
     let machines: Vec<Arc<Live>> =
         gateway.registry.machines().into_iter().filter(|live| live.is_configured()).collect();
@@ -55,6 +61,7 @@ pub fn text(gateway: &Gateway) -> String {
     };
     each(m::NODE_REQUESTS, &|live| live.served() as f64);
     each(m::NODE_FAILURES, &|live| live.failures() as f64);
+    each(m::NODE_RECEIVER_FAULTS, &|live| live.receiver_faults() as f64);
     each(m::NODE_EJECTIONS, &|live| live.ejected() as f64);
     each(m::NODE_HEALTH_CHANGES, &|live| live.health_changes() as f64);
     each(m::NODE_IN_FLIGHT, &|live| f64::from(live.requests()));
@@ -81,6 +88,21 @@ pub fn text(gateway: &Gateway) -> String {
         |live| live.admin(),
     );
     text.finish()
+}
+
+/// What is counted of each upstream.
+fn upstreams(text: &mut Text, snapshot: &Snapshot) {
+    let each = |upstream: &'_ Arc<Upstream>| {
+        let name = upstream.config.name.clone();
+        upstream.events.each().map(|(event, count)| (name.clone(), event, count)).collect::<Vec<_>>()
+    };
+    let events: Vec<_> = snapshot.upstreams.iter().flat_map(each).collect();
+    let labels: Vec<_> = events.iter().map(|(name, event, _)| [("upstream", &**name), ("event", *event)]).collect();
+    let counts = events.iter().map(|(_, _, count)| *count as f64);
+    text.many(m::UPSTREAM_EVENTS, labels.iter().zip(counts).map(|(labels, count)| (&labels[..], count)));
+    let waiting = snapshot.upstreams.iter().map(|one| ([("upstream", one.config.name.as_str())], one.events.waiting()));
+    let waiting: Vec<_> = waiting.collect();
+    text.many(m::UPSTREAM_WAITING, waiting.iter().map(|(labels, count)| (&labels[..], f64::from(*count))));
 }
 
 /// One sample for each machine and each word it could be described by; 1 for the one that holds.

@@ -6,14 +6,19 @@
 //! | `GET /ready` | none | 200 while new work is welcome, else 503; with what is amiss as JSON |
 //! | `GET /metrics` | read | Prometheus text |
 //! | `GET /v1/nodes` | read | all nodes |
+//! | `GET /v1/nodes/UPSTREAM/NODE` | read | one node, and how long it will still have conversations |
 //! | `POST /v1/nodes/UPSTREAM/NODE/{ready,drain,maint}` | operate | the node, changed |
+//! | `POST /v1/capture?route=R&for=60s&limit=50` | admin | exchanges as they pass, masked, a line each |
 //!
 //! It runs on the runtime of the control plane; what it reads are atomics and the present snapshot, so that no request waits
 //! for it. Who may do what is decided in `access`. Nothing changes by a GET, and no answer names a session id.
 
 mod access;
+mod audited;
+mod capture;
 mod metrics;
 mod nodes;
+mod subject;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -31,7 +36,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use self::access::{Claims, Denied, admit};
+use self::access::{Claims, Denied, admit, known};
+use self::audited::{Story, audited};
+use self::capture::{Order, Page};
 use crate::config::model::{ClientAuth, Role};
 use crate::gateway::Gateway;
 
@@ -126,9 +133,13 @@ impl Listener {
             connections.spawn(async move {
                 let _place = place;
                 match tls {
-                    None => serve(gateway, stream, peer, own).await,
+                    None => serve(gateway, stream, peer, own, None).await,
                     Some(tls) => match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => serve(gateway, stream, peer, own).await,
+                        Ok(Ok(stream)) => {
+                            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                            let subject = shown.map(|certificate| subject::of(certificate));
+                            serve(gateway, stream, peer, own, subject).await;
+                        }
                         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS on the admin listener"),
                         Err(_) => tracing::debug!(%peer, "no TLS on the admin listener in time"),
                     },
@@ -138,10 +149,23 @@ impl Listener {
     }
 }
 
-async fn serve(gateway: Arc<Gateway>, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr, own: IpAddr) {
+/// `subject`: of the certificate that the client showed.
+async fn serve(
+    gateway: Arc<Gateway>,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    own: IpAddr,
+    subject: Option<String>,
+) {
     let service = service_fn(|request: Request<Incoming>| {
-        let reply = reply(&gateway, &request, peer, own);
-        async move { Ok::<_, Infallible>(reply) }
+        let (gateway, subject) = (&gateway, subject.as_deref());
+        async move {
+            let (answer, lines) = audited(gateway, &request, peer, own, subject).await;
+            Ok::<_, Infallible>(match lines {
+                Some(lines) => answer.map(|_| Page::Lines(Box::new(lines))),
+                None => answer.map(|text| Page::Text(Some(text.into()))),
+            })
+        }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(16 * 1024);
@@ -157,6 +181,8 @@ enum Asked<'a> {
     Ready,
     Metrics,
     Nodes,
+    Capture,
+    Node { upstream: &'a str, node: &'a str },
     SetState { upstream: &'a str, node: &'a str, state: crate::upstream::Admin },
 }
 
@@ -167,7 +193,9 @@ fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
         ["live"] => (Asked::Live, Method::GET, None),
         ["ready"] => (Asked::Ready, Method::GET, None),
         ["metrics"] => (Asked::Metrics, Method::GET, Some(Role::Read)),
+        ["v1", "capture"] => (Asked::Capture, Method::POST, Some(Role::Admin)),
         ["v1", "nodes"] => (Asked::Nodes, Method::GET, Some(Role::Read)),
+        ["v1", "nodes", upstream, node] => (Asked::Node { upstream, node }, Method::GET, Some(Role::Read)),
         ["v1", "nodes", upstream, node, state] => {
             let state = nodes::state_of(state)?;
             (Asked::SetState { upstream, node, state }, Method::POST, Some(Role::Operate))
@@ -176,7 +204,14 @@ fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
     })
 }
 
-fn reply<B>(gateway: &Gateway, request: &Request<B>, peer: SocketAddr, own: IpAddr) -> Response<String> {
+/// The answer. What the audit stream is to know besides goes to `story`.
+fn reply<B>(
+    gateway: &Arc<Gateway>,
+    request: &Request<B>,
+    peer: SocketAddr,
+    own: IpAddr,
+    story: &mut Story,
+) -> Response<String> {
     let Some((asked, method, role)) = asked(request.uri().path()) else {
         return plain(StatusCode::NOT_FOUND, "there is nothing here; see GET /v1/nodes, /metrics, /ready, /live");
     };
@@ -191,9 +226,13 @@ fn reply<B>(gateway: &Gateway, request: &Request<B>, peer: SocketAddr, own: IpAd
     let is_certified = snapshot.config.admin.tls.as_ref().is_some_and(|tls| tls.client_auth == ClientAuth::Required);
     let claims = Claims { host: field(HOST), origin: field(ORIGIN), authorization: field(AUTHORIZATION), is_certified };
     let admitted = role.map(|role| admit(claims, own, &snapshot.config.admin.tokens, role)).transpose();
+    if let Some(token) = known(claims, &snapshot.config.admin.tokens) {
+        story.who = Some(token.name.clone());
+    }
     let caller = match admitted {
         Ok(caller) => caller.unwrap_or_default(),
         Err(denied) => {
+            story.denied = Some(denied);
             tracing::warn!(%peer, path = request.uri().path(), %denied, "admin request refused");
             return refusal(denied);
         }
@@ -203,11 +242,28 @@ fn reply<B>(gateway: &Gateway, request: &Request<B>, peer: SocketAddr, own: IpAd
         Asked::Ready => ready(gateway),
         Asked::Metrics => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::text(gateway)),
         Asked::Nodes => json(StatusCode::OK, &nodes::all(gateway)),
+        Asked::Capture => match Order::read(request.uri().query()) {
+            Err(message) => plain(StatusCode::BAD_REQUEST, &message),
+            Ok(order) => match capture::begin(gateway, &order) {
+                Err(message) => plain(StatusCode::CONFLICT, &message),
+                Ok(lines) => {
+                    tracing::info!(%peer, caller, order = order.text(), "a capture begins");
+                    story.changed("not capturing", order.text());
+                    story.lines = Some(lines);
+                    answer(StatusCode::OK, "application/jsonl", String::new())
+                }
+            },
+        },
+        Asked::Node { upstream, node } => match nodes::one(gateway, upstream, node) {
+            Some(node) => json(StatusCode::OK, &node),
+            None => plain(StatusCode::NOT_FOUND, "there is no such node"),
+        },
         Asked::SetState { upstream, node, state } => {
             let Some(before) = nodes::set_state(gateway, upstream, node, state) else {
                 return plain(StatusCode::NOT_FOUND, "there is no such node");
             };
             let (before, after) = (nodes::state_text(before), nodes::state_text(state));
+            story.changed(before, after);
             tracing::info!(%peer, caller, upstream, node, before, after, "administrative state set");
             let view = nodes::all(gateway).into_iter().find(|view| view.upstream == upstream && view.node == node);
             json(StatusCode::OK, &view)
@@ -229,8 +285,11 @@ fn ready(gateway: &Gateway) -> Response<String> {
     if let Some(why) = gateway.store().and_then(crate::store::Disk::trouble) {
         notes.push(format!("the store fails, and what is bound now does not survive a restart: {why}"));
     }
+    if let Some(why) = gateway.audit.failing() {
+        notes.push(format!("the audit log cannot be written: {why}"));
+    }
     for upstream in &gateway.snapshot().upstreams {
-        if !upstream.nodes.nodes().iter().any(|node| node.live.takes_new(now_ms)) {
+        if !upstream.nodes.nodes().iter().any(|node| node.takes_new(now_ms)) {
             notes.push(format!("no node of upstream {} takes new conversations", upstream.config.name));
         }
     }

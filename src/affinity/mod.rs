@@ -22,6 +22,7 @@
 
 mod answer;
 mod ask;
+mod asking;
 mod code;
 mod conversation;
 mod counters;
@@ -29,6 +30,7 @@ mod displaced;
 mod hints;
 mod journal;
 mod lifecycle;
+mod outlook;
 mod place;
 mod policy;
 mod restore;
@@ -39,11 +41,13 @@ mod tests;
 mod visit;
 
 pub use ask::{Ask, End, Learning, Now, Outcome, Refusal};
+pub use asking::NOBODY_FOR;
 pub use code::Code;
 pub use conversation::Conversation;
 pub use counters::{Counters, Gauges};
 pub use journal::{Change, Journal, Keys, Record, Sink, Stage, What, slack};
 pub use lifecycle::Affinity;
+pub use outlook::Outlook;
 pub use policy::{Limits, OnNodeDown, Policy, SharedSessions, UnknownKey, WhenFull};
 pub use restore::{Follower, Restored, Rule};
 pub use visit::Visit;

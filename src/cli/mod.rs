@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod capture;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -15,11 +16,13 @@ pub mod schema;
 mod succession;
 pub mod test;
 
+mod admin_api;
 mod changes;
 mod expectations;
 mod explanation;
 mod message;
 mod rehearsal;
+mod waiting;
 mod wsdl;
 
 /// Castile keeps every stateful SOAP conversation on the backend node that holds its state.
@@ -38,7 +41,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway
     ///
-    /// SIGHUP reads the configuration anew, SIGUSR1 opens the access log anew, SIGTERM and SIGINT stop after the requests
+    /// SIGHUP reads the configuration anew, SIGUSR1 opens the logs anew, SIGTERM and SIGINT stop after the requests
     /// under way. Exit codes: 0 = stopped, 1 = could not start.
     Run(run::Args),
     /// Check a configuration file: every problem at once, each with its place and the way out
@@ -119,12 +122,30 @@ pub enum Command {
     /// Show the nodes of a running gateway, or set one to drain, maint or ready
     ///
     /// drain: existing conversations only; maint: nothing; ready: everything. The
-    /// state holds until it is set again, also across reloads.
+    /// state holds until it is set again, also across reloads; a reload sets it
+    /// only where the file says another state than it did before.
+    ///
+    ///   castile nodes drain shop/t1 --until conversations=0 --deadline 4h --then maint
+    ///
+    /// drains a node, tells how far it is, and takes it out once nobody is there.
+    /// Where that is not so in time, or after Ctrl-C, it stays drained.
+    ///
+    /// Exit codes: 0 = done; 1 = refused, or the gateway cannot be asked; 2 = wrong
+    /// usage; 3 = the deadline is over first; 130 = Ctrl-C.
+    #[command(verbatim_doc_comment)]
+    Nodes(nodes::Args),
+    /// Capture exchanges of a running gateway as files that explain and test read
+    ///
+    /// NN-request.http and NN-response.http, as the client sent and got them, and
+    /// an expect.yaml for castile test --config FILE DIR. Texts and ids are
+    /// replaced by others of the same form, the same one for the same text, so
+    /// that a conversation stays recognisable; cookies, Authorization, passwords
+    /// and WS-Security tokens always. Needs the role admin.
     ///
     /// Exit codes: 0 = done; 1 = refused, or the gateway cannot be asked; 2 = wrong
     /// usage.
     #[command(verbatim_doc_comment)]
-    Nodes(nodes::Args),
+    Capture(capture::Args),
     /// List the presets, or print the rules of one
     Presets(presets::Args),
 }
@@ -141,6 +162,7 @@ pub fn run() -> ExitCode {
         | Command::Test(_)
         | Command::Schema
         | Command::Nodes(_)
+        | Command::Capture(_)
         | Command::Presets(_) => {}
     }
     let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -152,6 +174,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args, colours, &mut out, &mut err),
         Command::Test(args) => test::run(&args, &mut out, &mut err),
         Command::Nodes(args) => nodes::run(&args, &mut out, &mut err),
+        Command::Capture(args) => capture::run(&args, &mut out, &mut err),
         Command::Presets(args) => presets::run(&args, &mut out, &mut err),
     }
 }

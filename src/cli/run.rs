@@ -12,10 +12,12 @@ use super::succession::{self, Succession};
 use crate::admin;
 use crate::config::model::Admin;
 use crate::config::{self, Config, Loaded, Problem};
-use crate::gateway::{Gateway, Snapshot};
+use crate::gateway::{Gateway, unix_ms};
 use crate::handover;
 use crate::health;
 use crate::proxy::Server;
+use crate::session::Fingerprinter;
+use crate::telemetry::audit::{Act, Outcome};
 use crate::telemetry::init_events;
 
 /// What to run.
@@ -32,6 +34,8 @@ pub struct Args {
 
 /// Exit code where the gateway cannot start.
 const FAILED: u8 = 1;
+/// How long the end waits for the audit stream to be written.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often expired conversations are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 /// How often a process that has handed over looks whether its last connection has gone.
@@ -41,7 +45,7 @@ const SWEEP_STEP: usize = 10_000;
 /// How many conversations one sweep tells another process of, if they are in use; a million are through in 20 seconds.
 const USE_STEP: usize = 50_000;
 
-/// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration anew, SIGUSR1 opens the access log anew,
+/// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration anew, SIGUSR1 opens the access log and the audit file anew,
 /// SIGUSR2 starts a successor that takes over.
 pub fn run(args: &Args) -> ExitCode {
     init_events();
@@ -73,6 +77,9 @@ pub fn run(args: &Args) -> ExitCode {
     if let Some(Ok(address)) = admin.as_ref().map(admin::Listener::address) {
         tracing::info!(%address, "admin API");
     }
+    let what = if has_taken_over { "take over" } else { "start" };
+    let begun = Act { who: "local", what, after: Some(&mark(&gateway)), why: Some(VERSION), ..Act::default() };
+    runtime.block_on(audit(&gateway, &begun));
     let mut succession = {
         let _entered = runtime.enter();
         Succession::begin(&gateway, has_taken_over)
@@ -90,6 +97,7 @@ pub fn run(args: &Args) -> ExitCode {
                 store.close();
             }
             succession.leave();
+            gateway.audit.finish(AUDIT_PATIENCE);
             tracing::info!("stopped");
             ExitCode::SUCCESS
         }
@@ -205,6 +213,7 @@ async fn control(
         tokio::select! {
             _ = terminate.recv(), if stop_at.is_none() => {
                 gateway.begin_stopping();
+                audit(gateway, &Act { who: "local", what: "stop (SIGTERM)", ..Act::default() }).await;
                 let delay = gateway.snapshot().config.shutdown.delay;
                 if !delay.is_zero() {
                     tracing::info!(?delay, "readiness says no; serving goes on until the delay is over");
@@ -215,6 +224,7 @@ async fn control(
                 if stop_at.is_some() => return Ok(server),
             _ = interrupt.recv() => {
                 gateway.begin_stopping();
+                audit(gateway, &Act { who: "local", what: "stop (SIGINT)", ..Act::default() }).await;
                 return Ok(server);
             }
             event = succession.next() => {
@@ -223,6 +233,7 @@ async fn control(
                     if let Some(admin) = &admin {
                         admin.abort();
                     }
+                    audit(gateway, &Act { who: "local", what: "hand over", ..Act::default() }).await;
                 }
             }
             _ = look.tick(), if succession.is_retired() => {
@@ -232,10 +243,13 @@ async fn control(
             }
             _ = succeed.recv() => succession.start_successor(gateway),
             _ = hangup.recv(), if !succession.is_retired() => {
-                reload(gateway, &mut server, args);
+                audited_reload(gateway, &mut server, args).await;
                 succession.reloaded(gateway);
             }
-            _ = reopen.recv() => gateway.access_log.reopen(),
+            _ = reopen.recv() => {
+                gateway.access_log.reopen();
+                gateway.audit.reopen();
+            }
             _ = sweep.tick() => {
                 if gateway.affinity.agrees() {
                     in_use = gateway.affinity.tell_use(in_use, USE_STEP, gateway.now()).unwrap_or(0);
@@ -246,6 +260,44 @@ async fn control(
             }
         }
     }
+}
+
+/// Which release runs.
+const VERSION: &str = concat!("castile ", env!("CARGO_PKG_VERSION"));
+
+/// Records what the process does by itself. It cannot be left undone, so where it cannot be recorded, that is told.
+async fn audit(gateway: &Gateway, act: &Act<'_>) {
+    if let Ok(place) = gateway.audit.place().await {
+        gateway.audit.record(place, act, unix_ms());
+    }
+}
+
+/// A mark of the present configuration: as long as it is the same, so is the configuration.
+fn mark(gateway: &Gateway) -> String {
+    let text = format!("{:?}", gateway.snapshot().config);
+    let print = Fingerprinter::new(b"castile config 1").fingerprint("", "", b"", text.as_bytes());
+    format!("configuration {:016x}", (print.0 >> 64) as u64)
+}
+
+/// Reloads, once there is a place for the record of it.
+async fn audited_reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args) {
+    let place = match gateway.audit.place().await {
+        Ok(place) => place,
+        Err(unrecorded) => {
+            tracing::error!("reload refused: {unrecorded}");
+            gateway.refuse_reload(unrecorded.to_string());
+            return;
+        }
+    };
+    let before = mark(gateway);
+    reload(gateway, server, args);
+    let after = mark(gateway);
+    let why = gateway.refused_reloads().1;
+    let outcome = if why.is_some() { Outcome::Refused } else { Outcome::Done };
+    let (before, after) = (Some(before.as_str()), Some(after.as_str()));
+    let act =
+        Act { who: "local", what: "reload (SIGHUP)", before, after, outcome, why: why.as_deref(), ..Act::default() };
+    gateway.audit.record(place, &act, unix_ms());
 }
 
 /// Takes over the changed file, or says why not and changes nothing.
@@ -269,7 +321,8 @@ fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args) {
         }
         return;
     }
-    let adopted = Snapshot::compile(loaded.config, &gateway.registry)
+    let adopted = gateway
+        .compile(loaded.config)
         .map_err(|error| error.to_string())
         .and_then(|snapshot| server.adopt(Arc::new(snapshot)).map_err(|error| error.to_string()));
     match adopted {

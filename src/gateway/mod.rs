@@ -3,17 +3,18 @@
 //! A [`Snapshot`] is one configuration, compiled; a request holds one from beginning to end. The [`Gateway`] holds the
 //! present snapshot, the affinity table and the logs, and takes over new configurations.
 
+pub mod capture;
 mod lesson;
 pub mod reading;
 mod rewriting;
 mod routes;
 mod shared;
 mod snapshot;
+mod takeover;
 pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};
 pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
-pub(crate) use shared::unix_ms;
-pub use shared::{Gateway, Handovers, StartError};
+pub use shared::{Gateway, Handovers, StartError, unix_ms};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};

@@ -8,11 +8,13 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{Snapshot, SnapshotError};
+use super::capture::Captures;
+use super::{Snapshot, SnapshotError, tls};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
 use crate::store::{Disk, OpenError, Opened, Secret};
+use crate::telemetry::audit::{self, Audit, SyslogReceiver};
 use crate::telemetry::metrics::Tally;
 use crate::telemetry::{AccessLog, Format};
 use crate::upstream::Registry;
@@ -52,6 +54,9 @@ pub enum StartError {
     /// The store cannot be used.
     #[error("{0}")]
     Store(#[from] OpenError),
+    /// The audit stream cannot be opened.
+    #[error("audit: {0}")]
+    Audit(String),
     /// The system has no random numbers.
     #[error("no random numbers: {0}")]
     Random(String),
@@ -73,6 +78,10 @@ pub struct Gateway {
     /// The access log.
     pub access_log: AccessLog,
     store: OnceLock<Disk>,
+    /// The audit stream.
+    pub audit: Audit,
+    /// Who captures exchanges.
+    pub captures: Captures,
     started: Instant,
     /// Milliseconds from 1970 to the start.
     epoch: u64,
@@ -134,9 +143,11 @@ impl Gateway {
     pub fn with_secret(config: model::Config, secret: &Secret) -> Result<Arc<Self>, StartError> {
         let registry = Registry::new();
         let access_log = open_access_log(config.access_log.as_ref())?;
+        let audit = open_audit(config.audit.as_ref()).map_err(StartError::Audit)?;
         let affinity = Affinity::new(limits(&config.affinity), Arc::clone(&registry));
         let fingerprinter = Fingerprinter::new(secret);
         let snapshot = Snapshot::compile(config, &registry)?;
+        snapshot.settle(None, 0);
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             registry,
@@ -146,6 +157,8 @@ impl Gateway {
             handovers: Handovers::default(),
             access_log,
             store: OnceLock::new(),
+            audit,
+            captures: Captures::default(),
             started: Instant::now(),
             epoch: unix_ms(),
             inspecting: AtomicU64::new(0),
@@ -215,13 +228,22 @@ impl Gateway {
     /// # Errors
     /// It cannot be compiled; nothing has changed then.
     pub fn reload(&self, config: model::Config) -> Result<Arc<Snapshot>, SnapshotError> {
-        let snapshot = Arc::new(Snapshot::compile(config, &self.registry)?);
+        let snapshot = Arc::new(self.compile(config)?);
         self.adopt(Arc::clone(&snapshot));
         Ok(snapshot)
     }
 
+    /// Compiles a configuration to follow the present one.
+    ///
+    /// # Errors
+    /// It cannot be compiled.
+    pub fn compile(&self, config: model::Config) -> Result<Snapshot, SnapshotError> {
+        Snapshot::compile_after(config, &self.registry, Some(&self.snapshot()))
+    }
+
     /// Makes a compiled configuration the present one.
     pub fn adopt(&self, snapshot: Arc<Snapshot>) {
+        snapshot.settle(Some(&self.snapshot()), self.now().0);
         self.affinity.set_limits(limits(&snapshot.config.affinity));
         self.snapshot.store(snapshot);
         self.refused.lock().1 = None;
@@ -304,8 +326,8 @@ impl Gateway {
     }
 }
 
-/// Seconds and milliseconds since 1970.
-pub(crate) fn unix_ms() -> u64 {
+/// Milliseconds since 1970.
+pub fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
@@ -357,4 +379,24 @@ fn open_access_log(config: Option<&model::AccessLog>) -> Result<AccessLog, Start
         file: file.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string()),
         source,
     })
+}
+
+fn open_audit(config: Option<&model::Audit>) -> Result<Audit, String> {
+    let target = match config {
+        None => return Ok(Audit::off()),
+        Some(model::Audit::Log(model::LogTarget::Stdout)) => audit::Target::Stdout,
+        Some(model::Audit::Log(model::LogTarget::File(path))) => audit::Target::File(path),
+        Some(model::Audit::Syslog { host, port, tls: files }) => {
+            let name = files.server_name.clone().unwrap_or_else(|| host.clone());
+            let name = rustls::pki_types::ServerName::try_from(name.clone())
+                .map_err(|_| format!("{name} is no name that a certificate can be checked for"))?;
+            let tls = tls::client(files).map_err(|error| error.to_string())?;
+            audit::Target::Syslog(SyslogReceiver { host: host.clone(), port: *port, name, tls })
+        }
+    };
+    let file = match &target {
+        audit::Target::File(path) => path.display().to_string(),
+        _ => String::new(),
+    };
+    Audit::open(target).map_err(|error| format!("{file}: {error}"))
 }

@@ -16,7 +16,9 @@ use super::h1::{BodyDecoder, BodyError, Fill, Framing, HeadLimits, response_fram
 use super::hold::STORE_PATIENCE;
 use super::intake::Message;
 use super::pool::NodeConnection;
+use super::request_id::Reference;
 use super::rewrite::{Answer, Beginning, Exchange};
+use super::withheld::{Reason, Verdict};
 use super::worker::Worker;
 use crate::config::model::Timeouts;
 use crate::gateway::Lesson;
@@ -32,6 +34,8 @@ pub enum Ended {
     Client(ClientEnd),
     /// The node failed before its answer was whole.
     Node(NodeEnd),
+    /// The answer is not for the client, which has seen nothing of it.
+    Withheld,
 }
 
 /// What the client did.
@@ -67,6 +71,8 @@ pub struct Passed {
     pub answered_at: Option<Instant>,
     /// Whether the answer was whole when the client had gone.
     pub node_is_done: bool,
+    /// Whether the node has confirmed the keys it was asked for.
+    pub confirmed: bool,
     /// Whether the node connection can carry another request, and how long the node keeps it.
     pub reusable: Option<Option<Duration>>,
 }
@@ -89,12 +95,16 @@ pub struct Forward<'a, 'l, C: Client> {
     pub out: &'a mut Response,
     /// What changes in heads.
     pub policy: &'a forwarding::Policy,
+    /// The request's id.
+    pub reference: Reference<'a>,
     /// What is rewritten; `None` = nothing.
     pub rewrite: Option<&'a Exchange<'a>>,
     /// What the request begins with instead of what came.
     pub beginning: Option<Beginning>,
     /// The answer's message, where it is rewritten.
     pub answer: Option<Answer>,
+    /// Why nothing of the answer goes on yet; `None` = it goes on as it comes.
+    pub withheld: Option<Reason<'a>>,
     /// What is learnt from the answer.
     pub lesson: &'a mut Lesson<'l>,
     /// Limits.
@@ -105,6 +115,8 @@ pub struct Forward<'a, 'l, C: Client> {
     pub bodiless: Option<Framing>,
     /// What has passed.
     pub passed: Passed,
+    /// The node's framing of the answer.
+    pub framing: Framing,
 }
 
 /// The parts of a request that do not change while it is passed on; with the facts read meanwhile it is a view.
@@ -287,6 +299,7 @@ impl<C: Client> Forward<'_, '_, C> {
     fn request_trailers(&self) -> Option<Fields> {
         let mut trailers = self.client.trailers().filter(|fields| !fields.is_empty())?.clone();
         forwarding::trailers(&mut trailers, self.policy);
+        self.reference.strip(&mut trailers);
         Some(trailers)
     }
 
@@ -321,7 +334,11 @@ impl<C: Client> Forward<'_, '_, C> {
                 self.client.begin(self.out, framing);
             }
             let body = self.node.wire.body();
-            if self.answer.is_some() {
+            if self.withheld.is_some() {
+                if self.judge(whole)? {
+                    continue;
+                }
+            } else if self.answer.is_some() {
                 if let Some(wait) = self.pass_rewritten(cx, whole, moved)? {
                     return Ok(wait);
                 }
@@ -456,6 +473,7 @@ impl<C: Client> Forward<'_, '_, C> {
         self.lesson.head(self.request.view(self.message), self.head, framing != Framing::Empty);
         self.out.clone_from(self.head);
         forwarding::response(self.out, self.policy);
+        self.reference.answer(self.request.head.fields(), self.out.fields_mut());
         let expects = self.request.head.fields().known(Name::Expect).is_some();
         if expects && !self.message.continued && !self.passed.continued && !self.client.body_is_whole() {
             // The client may send its body now, or not: nobody could say where its next request begins (RFC 9110 §10.1.1).
@@ -465,14 +483,43 @@ impl<C: Client> Forward<'_, '_, C> {
             rewrite.head(self.out);
             self.answer = rewrite.answer(self.out, framing, self.request.head.method());
         }
-        if self.answer.is_none() {
-            match framing {
-                // Its head is all of it.
-                Framing::Empty | Framing::Length(0) => self.bodiless = Some(framing),
-                _ => self.client.begin(self.out, framing),
-            }
+        if self.withheld.is_some() {
+            self.framing = framing;
+        } else if self.answer.is_none() {
+            self.begin(framing);
         }
         Ok(())
+    }
+
+    /// Judges the answer as far as it has come. True once it goes on; false while more of it must be seen.
+    fn judge(&mut self, whole: bool) -> Result<bool, Ended> {
+        let Some(reason) = self.withheld else { return Ok(true) };
+        let request = self.request.view(self.message);
+        let at_hand = self.node.wire.body().len();
+        match reason.judge(self.lesson, &request, self.head, at_hand, whole) {
+            Verdict::Wait => return Ok(false),
+            Verdict::Keep => return Err(Ended::Withheld),
+            Verdict::Pass => {}
+            Verdict::Confirm => {
+                if let Reason::Asked { keys, .. } = reason {
+                    self.lesson.confirm(keys);
+                }
+                self.passed.confirmed = true;
+            }
+        }
+        self.withheld = None;
+        if self.answer.is_none() {
+            self.begin(self.framing);
+        }
+        Ok(true)
+    }
+
+    fn begin(&mut self, framing: Framing) {
+        match framing {
+            // Its head is all of it, and may have to wait.
+            Framing::Empty | Framing::Length(0) => self.bodiless = Some(framing),
+            _ => self.client.begin(self.out, framing),
+        }
     }
 
     /// The answer is out: what of the connections can be used again.

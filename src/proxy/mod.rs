@@ -7,6 +7,8 @@
 //! | [`proxy_protocol`] | who the client is, as said by a load balancer in front (PROXY v1 and v2) |
 
 mod accept;
+mod asking;
+mod away;
 mod buffer;
 mod client;
 mod client_cert;
@@ -22,14 +24,18 @@ mod hold;
 mod intake;
 mod listen;
 mod log;
+mod onward;
 mod pool;
 pub mod proxy_protocol;
 mod reach;
 mod reply;
+mod request_id;
 pub mod rewrite;
 mod server;
 mod stop;
 mod stream;
+mod tap;
+mod withheld;
 mod worker;
 
 pub use listen::ListenError;

@@ -86,7 +86,7 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 fn refusal(result: Result<Opened, OpenError>) -> String {
-    result.err().expect("it is refused").to_string()
+    result.expect_err("it is refused").to_string()
 }
 
 #[test]

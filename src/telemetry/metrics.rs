@@ -50,7 +50,11 @@ metrics! {
     DECISIONS: Counter "castile_decisions_total" "Requests by decision code: why they went where they went.";
     RESPONSES: Counter "castile_responses_total" "Requests by the status that the client got; 0 where it got none.";
     DURATION: Histogram "castile_request_duration_seconds" "Seconds from a request's head to the end of its answer.";
-    ACCESS_LOG_DROPPED: Counter "castile_access_log_dropped_batches_total" "Batches of access-log lines lost because the disk was too slow.";
+    ACCESS_LOG_DROPPED: Counter "castile_access_log_dropped_lines_total" "Lines of the access log lost because the disk was too slow or full.";
+    AUDIT_RECORDS: Counter "castile_audit_records_total" "Records written to the audit stream.";
+    AUDIT_WAITING: Gauge "castile_audit_waiting_records" "Records that wait to be written to it.";
+    AUDIT_FAILING: Gauge "castile_audit_failing" "1 while records cannot be written to it.";
+    AUDIT_UNRECORDED: Counter "castile_audit_refused_acts_total" "Acts that were refused because they could not be recorded.";
     AFFINITY_EVENTS: Counter "castile_affinity_events_total" "What the table of conversations counts, by event.";
     CONVERSATIONS: Gauge "castile_conversations" "Conversations in the table.";
     CONVERSATIONS_SPARE: Gauge "castile_conversations_spare" "Of these, those that a full table may push out.";
@@ -65,8 +69,11 @@ metrics! {
     STORE_FAILURES: Counter "castile_store_failures_total" "Commits that failed, and files that could not be opened again.";
     STORE_LATE: Counter "castile_store_late_total" "Answers passed on before their keys were in the store, because that took too long.";
     STORE_PENDING: Gauge "castile_store_pending" "Conversations that wait to be written.";
+    UPSTREAM_EVENTS: Counter "castile_upstream_events_total" "What is counted of an upstream, by event: moved, replaced_after_move, replaced, lost, waited, ...";
+    UPSTREAM_WAITING: Gauge "castile_upstream_waiting" "Requests that wait for the node of their conversation to return.";
     NODE_REQUESTS: Counter "castile_node_requests_total" "Requests given to a machine, by all upstreams of its affinity group.";
     NODE_FAILURES: Counter "castile_node_failures_total" "Connects that failed and exchanges that a machine did not finish.";
+    NODE_RECEIVER_FAULTS: Counter "castile_node_receiver_faults_total" "Answers that blame the machine itself: Receiver (Server) Faults, and other 5xx.";
     NODE_EJECTIONS: Counter "castile_node_ejections_total" "How often a machine was ejected because it failed in a row.";
     NODE_HEALTH_CHANGES: Counter "castile_node_health_changes_total" "How often the health of a machine changed.";
     NODE_IN_FLIGHT: Gauge "castile_node_requests_in_flight" "Requests that a machine works on for this gateway.";
