@@ -35,6 +35,7 @@ mod place;
 mod policy;
 mod restore;
 mod roll;
+mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
