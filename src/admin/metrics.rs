@@ -19,6 +19,8 @@ pub fn text(gateway: &Gateway) -> String {
     text.one(m::UPTIME, gateway.uptime().as_secs_f64());
     text.one(m::RELOADS, gateway.reloads() as f64);
     text.one(m::RELOADS_REFUSED, gateway.refused_reloads().0 as f64);
+    text.one(m::HANDOVERS_FAILED, gateway.handovers.failed.load(Ordering::Relaxed) as f64);
+    text.one(m::TAKEN_OVER, gateway.handovers.conversations.load(Ordering::Relaxed) as f64);
     text.tallies(&gateway.tallies());
     text.one(m::ACCESS_LOG_DROPPED, gateway.access_log.dropped() as f64);
     text.one(m::AUDIT_RECORDS, gateway.audit.written() as f64);

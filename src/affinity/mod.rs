@@ -51,6 +51,6 @@ pub use journal::{Change, Journal, Keys, Record, Sink, Stage, What, slack};
 pub use lifecycle::Affinity;
 pub use outlook::Outlook;
 pub use policy::{Limits, OnNodeDown, Policy, SharedSessions, UnknownKey, WhenFull};
-pub use restore::{Follower, Restored};
+pub use restore::{Follower, Restored, Rule};
 pub use turns::{Held, Turn};
 pub use visit::Visit;

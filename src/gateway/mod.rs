@@ -19,6 +19,6 @@ pub use lesson::{Lesson, VisitStory};
 pub use pressure::{Pressure, Scarce};
 pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
-pub use shared::{Gateway, StartError, unix_ms};
+pub use shared::{Gateway, Handovers, StartError, unix_ms};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};
 pub use sources::Sources;

@@ -45,4 +45,4 @@ mod withheld;
 mod worker;
 
 pub use listen::ListenError;
-pub use server::{Server, ServerError, worker_count};
+pub use server::{Inherited, Server, ServerError, worker_count};

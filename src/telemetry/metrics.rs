@@ -45,6 +45,8 @@ metrics! {
     UPTIME: Gauge "castile_uptime_seconds" "Seconds since the start.";
     RELOADS: Counter "castile_reloads_total" "Configurations taken over after the first one.";
     RELOADS_REFUSED: Counter "castile_reloads_refused_total" "Reloads that were refused and changed nothing.";
+    HANDOVERS_FAILED: Counter "castile_handovers_failed_total" "Hand-overs to a successor that failed or were refused, and changed nothing.";
+    TAKEN_OVER: Gauge "castile_taken_over_conversations" "Conversations that this process took over from the one before it.";
     DECISIONS: Counter "castile_decisions_total" "Requests by decision code: why they went where they went.";
     RESPONSES: Counter "castile_responses_total" "Requests by the status that the client got; 0 where it got none.";
     DURATION: Histogram "castile_request_duration_seconds" "Seconds from a request's head to the end of its answer.";

@@ -52,7 +52,7 @@ impl Answer {
         self.head.headers.get(name)?.to_str().ok()
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
@@ -75,6 +75,16 @@ impl Client {
             sender
         });
         Self { runtime, sender }
+    }
+
+    /// Heeds what the other end says until the connection has ended.
+    pub fn serve_until_closed(mut self) {
+        let ended = async {
+            while poll_fn(|cx| self.sender.poll_ready(cx)).await.is_ok() && !self.sender.is_closed() {
+                tokio::task::yield_now().await;
+            }
+        };
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, ended).await }).expect("it ends in time");
     }
 
     /// Sends these messages at once, each with these fields, and gives the answers.
@@ -120,7 +130,7 @@ impl Client {
         self.runtime.block_on(sent);
     }
 
-    fn ask(&self, fields: &[(&str, &str)], message: impl Into<Vec<u8>>) -> Answer {
+    pub fn ask(&self, fields: &[(&str, &str)], message: impl Into<Vec<u8>>) -> Answer {
         self.ask_all(fields, vec![message.into()]).remove(0)
     }
 }

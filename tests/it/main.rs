@@ -13,6 +13,7 @@ mod encryption;
 mod failures;
 mod framing;
 mod guards;
+mod handover;
 mod health;
 mod http2;
 mod identity;

@@ -20,7 +20,8 @@ pub use limits::{ListenerLimits, ProcessLimits, Rate, TcpKeepAlive};
 pub use listener::{CertificateFormat, ClientAuth, ForwardClientCert, Listener, ListenerTimeouts, ListenerTls};
 pub use policy::{Balance, Check, Health, Limits, NodeTls, Observe, Probe, RequestFraming, Rewrite, Timeouts};
 pub use process::{
-    AccessLog, Admin, FaultStatus, Faults, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token, Workers,
+    AccessLog, Admin, FaultStatus, Faults, Handover, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token,
+    Workers,
 };
 pub use request_id::{AcceptIds, RequestIds};
 pub use route::{Route, RouteTimeouts};
@@ -63,6 +64,8 @@ pub struct Config {
     pub reload: Reload,
     /// Stopping.
     pub shutdown: Shutdown,
+    /// Handing over to a successor.
+    pub handover: Handover,
 }
 
 impl Default for Config {
@@ -84,6 +87,7 @@ impl Default for Config {
             audit: None,
             reload: Reload::default(),
             shutdown: Shutdown::default(),
+            handover: Handover::default(),
         }
     }
 }
