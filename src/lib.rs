@@ -10,11 +10,13 @@
 //! | 1 | [`session`] | keys, selectors, rules; pure |
 //! | 2 | [`affinity`] | conversations, table, placement |
 //! | 3 | [`config`] | the configuration file |
+//! | 3 | [`store`] | where pins live beyond the process |
 //! | 3 | [`telemetry`] | access log, events, metrics |
 //! | 4 | [`gateway`] | the running gateway: snapshot, routes, reload |
 //! | 5 | [`proxy`] | the data path |
 //! | 5 | [`health`] | active checks of nodes |
 //! | 5 | [`admin`] | readiness, metrics, the JSON API |
+//! | 5 | [`handover`] | from one process to its successor: sockets, table |
 //! | 6 | [`cli`] | the command line |
 
 pub mod admin;
@@ -22,10 +24,12 @@ pub mod affinity;
 pub mod cli;
 pub mod config;
 pub mod gateway;
+pub mod handover;
 pub mod head;
 pub mod health;
 pub mod proxy;
 pub mod session;
 pub mod soap;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;

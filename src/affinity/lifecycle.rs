@@ -30,6 +30,8 @@ pub struct Affinity {
     pub(super) hints: Hints,
     pub(super) counters: Counters,
     pub(super) journal: Journal,
+    /// How many other processes serve the same conversations at present.
+    agreeing: AtomicUsize,
     max_conversations: AtomicUsize,
     max_keys: AtomicUsize,
     rejects_when_full: AtomicBool,
@@ -58,6 +60,7 @@ impl Affinity {
             hints: Hints::new(limits.max_hints),
             counters: Counters::default(),
             journal: Journal::default(),
+            agreeing: AtomicUsize::new(0),
             max_conversations: AtomicUsize::new(limits.max_conversations),
             max_keys: AtomicUsize::new(limits.max_keys),
             rejects_when_full: AtomicBool::new(limits.when_full == WhenFull::Reject),
@@ -71,6 +74,21 @@ impl Affinity {
         self.max_keys.store(limits.max_keys, Relaxed);
         self.hints.set_max(limits.max_hints);
         self.rejects_when_full.store(limits.when_full == WhenFull::Reject, Relaxed);
+    }
+
+    /// Another process serves the same conversations from now on (or no more): client-issued ids that nobody knows are placed
+    /// by their hash meanwhile, so that both place one alike that comes to both at once.
+    pub fn agree(&self, with_another: bool) {
+        if with_another {
+            self.agreeing.fetch_add(1, Relaxed);
+        } else {
+            self.agreeing.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Whether another process serves the same conversations.
+    pub fn agrees(&self) -> bool {
+        self.agreeing.load(Relaxed) > 0
     }
 
     /// Counts since the process began.
@@ -352,7 +370,7 @@ impl Affinity {
             }
             !key.provisional
         });
-        if !withdrawn.is_empty() && !state.keys.is_empty() {
+        if !withdrawn.is_empty() {
             self.report(state, || What::Unbound(withdrawn));
         }
     }

@@ -50,5 +50,5 @@ pub use journal::{Change, Journal, Keys, Record, Sink, Stage, What, slack};
 pub use lifecycle::Affinity;
 pub use outlook::Outlook;
 pub use policy::{Limits, OnNodeDown, Policy, SharedSessions, UnknownKey, WhenFull};
-pub use restore::{Follower, Restored};
+pub use restore::{Follower, Restored, Rule};
 pub use visit::Visit;

@@ -157,7 +157,10 @@ impl Affinity {
             None => {
                 // A hash balancer without a hash key takes what the request has of keys.
                 let hashes = ask.nodes.balance() == crate::upstream::Balance::Hash;
-                let key = keys.pins.first().filter(|_| hashes).map(|pin| pin.fingerprint.0);
+                let key = match keys.pins.iter().find(|pin| pin.client_issued) {
+                    Some(pin) if self.agrees() => Some(pin.fingerprint.0),
+                    _ => keys.pins.first().filter(|_| hashes).map(|pin| pin.fingerprint.0),
+                };
                 self.balance(ask, key, if stranger { Code::Unknown } else { Code::Balanced })
             }
         }

@@ -13,6 +13,7 @@ pub mod nodes;
 pub mod presets;
 pub mod run;
 pub mod schema;
+mod succession;
 pub mod test;
 
 mod admin_api;

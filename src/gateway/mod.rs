@@ -16,5 +16,5 @@ pub mod tls;
 pub use lesson::{Lesson, VisitStory};
 pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
-pub use shared::{Gateway, Secret, StartError, unix_ms};
+pub use shared::{Gateway, Handovers, StartError, unix_ms};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};

@@ -1,8 +1,8 @@
 //! What all workers share: the present snapshot, the table, the logs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -15,13 +15,29 @@ use super::{Snapshot, SnapshotError, tls};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
+use crate::store::{Disk, OpenError, Opened, Secret};
 use crate::telemetry::audit::{self, Audit, SyslogReceiver};
 use crate::telemetry::metrics::Tally;
 use crate::telemetry::{AccessLog, Format};
 use crate::upstream::Registry;
 
-/// The secret of the fingerprints.
-pub type Secret = [u8; 16];
+/// A secret that no log shows.
+struct Hidden(Secret);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden(..)")
+    }
+}
+
+/// What hand-overs from and to other processes came to.
+#[derive(Debug, Default)]
+pub struct Handovers {
+    /// Successors that failed or were refused; nothing changed by them.
+    pub failed: AtomicU64,
+    /// Conversations that came over from the process before this one.
+    pub conversations: AtomicU64,
+}
 
 /// Why the gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +53,9 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The store cannot be used.
+    #[error("{0}")]
+    Store(#[from] OpenError),
     /// The audit stream cannot be opened.
     #[error("audit: {0}")]
     Audit(String),
@@ -55,8 +74,12 @@ pub struct Gateway {
     pub affinity: Arc<Affinity>,
     /// Makes fingerprints.
     pub fingerprinter: Fingerprinter,
+    secret: Hidden,
+    /// What became of hand-overs.
+    pub handovers: Handovers,
     /// The access log.
     pub access_log: AccessLog,
+    store: OnceLock<Disk>,
     /// The audit stream.
     pub audit: Audit,
     /// Who captures exchanges.
@@ -75,16 +98,56 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway with this configuration, serving nobody yet.
+    /// A gateway with this configuration, serving nobody yet, with the pins of its store.
     ///
     /// # Errors
     /// The configuration cannot be compiled, or a file it names cannot be used.
+    pub fn open(config: model::Config) -> Result<Arc<Self>, StartError> {
+        let model::Store::Disk { path, durability } = &config.affinity.store else { return Self::new(config) };
+        let before_reply = *durability == model::Durability::BeforeReply;
+        let began = Instant::now();
+        let file = path.display().to_string();
+        let opened = Opened::open(path, configured_secret(&config.affinity))?;
+        let gateway = Self::with_secret(config, &opened.secret)?;
+        let (disk, restored) = opened.serve(&gateway.affinity, before_reply, gateway.now())?;
+        let _ = gateway.store.set(disk);
+        let took = began.elapsed();
+        let crate::affinity::Restored { conversations, keys, expired, homeless, full, .. } = restored;
+        tracing::info!(file, conversations, keys, expired, ?took, "pins restored");
+        if homeless > 0 {
+            tracing::warn!(
+                homeless,
+                "conversations of nodes that the configuration does not name: on_node_down decides"
+            );
+        }
+        if full > 0 {
+            tracing::warn!(
+                full,
+                "conversations left out: affinity.max_conversations or max_keys is too low for the store"
+            );
+        }
+        Ok(gateway)
+    }
+
+    /// A gateway with this configuration that keeps its pins in memory, whatever store the configuration names.
+    ///
+    /// # Errors
+    /// As [`Gateway::open`].
     pub fn new(config: model::Config) -> Result<Arc<Self>, StartError> {
+        let secret = secret(&config.affinity)?;
+        Self::with_secret(config, &secret)
+    }
+
+    /// As [`Gateway::new`], with the secret of the process before this one, whatever the configuration says.
+    ///
+    /// # Errors
+    /// As [`Gateway::new`].
+    pub fn with_secret(config: model::Config, secret: &Secret) -> Result<Arc<Self>, StartError> {
         let registry = Registry::new();
         let access_log = open_access_log(config.access_log.as_ref())?;
         let audit = open_audit(config.audit.as_ref()).map_err(StartError::Audit)?;
         let affinity = Affinity::new(limits(&config.affinity), Arc::clone(&registry));
-        let fingerprinter = Fingerprinter::new(&secret(&config.affinity)?);
+        let fingerprinter = Fingerprinter::new(secret);
         let snapshot = Snapshot::compile(config, &registry)?;
         snapshot.settle(None, 0);
         Ok(Arc::new(Self {
@@ -92,7 +155,10 @@ impl Gateway {
             registry,
             affinity,
             fingerprinter,
+            secret: Hidden(*secret),
+            handovers: Handovers::default(),
             access_log,
+            store: OnceLock::new(),
             audit,
             captures: Captures::default(),
             started: Instant::now(),
@@ -103,6 +169,55 @@ impl Gateway {
             stopping: AtomicBool::new(false),
             tallies: Mutex::default(),
         }))
+    }
+
+    /// Whether the store can be used with the secret of the process before this one; called while that still owns the store.
+    ///
+    /// # Errors
+    /// The store has pins that were made with another key, or the key cannot be kept beside it.
+    pub fn expect_store(&self) -> Result<(), OpenError> {
+        let snapshot = self.snapshot();
+        match &snapshot.config.affinity.store {
+            model::Store::Disk { path, .. } if snapshot.config.affinity.fingerprint_key.is_none() => {
+                crate::store::keep(path, self.secret())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether answers wait until the store has what they bind.
+    pub fn is_durable(&self) -> bool {
+        let before_reply = model::Durability::BeforeReply;
+        matches!(&self.snapshot().config.affinity.store, model::Store::Disk { durability, .. } if *durability == before_reply)
+    }
+
+    /// Opens the store that the process before this one has closed, and keeps it up to date from now on. Nothing happens where
+    /// there is none.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn take_store(&self) -> Result<(), OpenError> {
+        let snapshot = self.snapshot();
+        let model::Store::Disk { path, .. } = &snapshot.config.affinity.store else { return Ok(()) };
+        let opened = Opened::open(path, configured_secret(&snapshot.config.affinity))?;
+        let disk = opened.follow(&self.affinity, self.is_durable())?;
+        let _ = self.store.set(disk);
+        Ok(())
+    }
+
+    /// The secret of the fingerprints, for a successor.
+    pub fn secret(&self) -> &Secret {
+        &self.secret.0
+    }
+
+    /// A print of that secret: equal for equal ones, and tells nothing else.
+    pub fn secret_print(&self) -> u128 {
+        print(&self.secret.0)
+    }
+
+    /// A print of the secret that a configuration asks for; `None` where it leaves it to the gateway.
+    pub fn configured_print(config: &model::Affinity) -> Option<u128> {
+        configured_secret(config).map(|secret| print(&secret))
     }
 
     /// The present configuration, for one request from beginning to end.
@@ -187,6 +302,16 @@ impl Gateway {
         Now(self.epoch + self.started.elapsed().as_millis() as u64 + 1)
     }
 
+    /// How long it has been running.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The store, where it is on disk.
+    pub fn store(&self) -> Option<&Disk> {
+        self.store.get()
+    }
+
     /// Takes `bytes` of the budget for messages held until they can be placed. False where it is used up.
     pub fn inspect_more(&self, bytes: u64, limit: u64) -> bool {
         let before = self.inspecting.fetch_add(bytes, Ordering::Relaxed);
@@ -221,11 +346,21 @@ fn limits(config: &model::Affinity) -> Limits {
     }
 }
 
-/// The configured secret, hashed to its length, else a new one: with the memory store nobody needs it again.
+fn print(secret: &Secret) -> u128 {
+    Fingerprinter::new(secret).fingerprint("", "", b"", b"castile secret print").0
+}
+
+/// The configured secret, hashed to its length.
+fn configured_secret(config: &model::Affinity) -> Option<Secret> {
+    let key = config.fingerprint_key.as_ref()?;
+    let print = Fingerprinter::new(b"castile secret 1").fingerprint("", "", b"", key.reveal().as_bytes());
+    Some(print.0.to_be_bytes())
+}
+
+/// The configured secret, else a new one: with the memory store nobody needs it again.
 fn secret(config: &model::Affinity) -> Result<Secret, StartError> {
-    if let Some(key) = &config.fingerprint_key {
-        let print = Fingerprinter::new(b"castile secret 1").fingerprint("", "", b"", key.reveal().as_bytes());
-        return Ok(print.0.to_be_bytes());
+    if let Some(secret) = configured_secret(config) {
+        return Ok(secret);
     }
     let mut secret = Secret::default();
     getrandom::fill(&mut secret).map_err(|error| StartError::Random(error.to_string()))?;

@@ -27,19 +27,27 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// each are the rule here, so that one connection too many on a worker is already a quarter of its load.
 const LOAD_DIFFERENCE: usize = 2;
 
-/// Accepts connections of one listening socket until `stop` says so.
+/// Somebody else accepts on this socket from now on; what waits in it is left to them.
+#[derive(Debug)]
+pub struct LeaveQueue;
+
+/// Accepts connections of one listening socket until `stop` says so, or its other end has gone: then what waits in it is
+/// served before it closes.
 pub async fn accept(
     worker: Rc<Worker>,
     listener: TcpListener,
     configured: SocketAddr,
     others: Rc<[UnboundedSender<Command>]>,
-    mut stop: tokio::sync::oneshot::Receiver<()>,
+    mut stop: tokio::sync::oneshot::Receiver<LeaveQueue>,
 ) {
     let Some(mut setup) = setup_of(&worker, configured) else { return };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = &mut stop => break,
+            told = &mut stop => match told {
+                Ok(LeaveQueue) => return,
+                Err(_) => break,
+            },
         };
         if let Some(present) = setup_of(&worker, configured) {
             setup = present;

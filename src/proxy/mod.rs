@@ -20,6 +20,7 @@ pub mod forwarding;
 pub mod h1;
 mod h2;
 mod handler;
+mod hold;
 mod intake;
 mod listen;
 mod log;
@@ -38,4 +39,4 @@ mod withheld;
 mod worker;
 
 pub use listen::ListenError;
-pub use server::{Server, ServerError, worker_count};
+pub use server::{Inherited, Server, ServerError, worker_count};

@@ -36,7 +36,7 @@ impl Body for Whole {
 }
 
 /// An answer as the client has it.
-struct Answer {
+pub struct Answer {
     head: http::response::Parts,
     body: Vec<u8>,
 }
@@ -46,19 +46,19 @@ impl Answer {
         self.head.headers.get(name)?.to_str().ok()
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
 /// A client on a connection of its own, with prior knowledge.
-struct Client {
+pub struct Client {
     runtime: tokio::runtime::Runtime,
     sender: http2::SendRequest<Whole>,
 }
 
 impl Client {
-    fn connect(address: SocketAddr) -> Self {
+    pub fn connect(address: SocketAddr) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let sender = runtime.block_on(async {
             let stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
@@ -68,6 +68,16 @@ impl Client {
             sender
         });
         Self { runtime, sender }
+    }
+
+    /// Heeds what the other end says until the connection has ended.
+    pub fn serve_until_closed(mut self) {
+        let ended = async {
+            while poll_fn(|cx| self.sender.poll_ready(cx)).await.is_ok() && !self.sender.is_closed() {
+                tokio::task::yield_now().await;
+            }
+        };
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, ended).await }).expect("it ends in time");
     }
 
     /// Sends these messages at once, each with these fields, and gives the answers.
@@ -97,7 +107,7 @@ impl Client {
         self.runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await.expect("answers in time") })
     }
 
-    fn ask(&self, fields: &[(&str, &str)], message: impl Into<Vec<u8>>) -> Answer {
+    pub fn ask(&self, fields: &[(&str, &str)], message: impl Into<Vec<u8>>) -> Answer {
         self.ask_all(fields, vec![message.into()]).remove(0)
     }
 }
@@ -275,6 +285,36 @@ fn addresses_are_rewritten_in_known_and_unknown_lengths() {
     let length = answers[0].body.len().to_string();
     assert_eq!((answers[0].field("content-length"), answers[1].field("content-length")), (Some(&length[..]), None));
     assert!(answers[1].body.len() > 200_000);
+}
+
+#[test]
+fn an_answer_over_http_2_waits_until_its_key_is_known_elsewhere() {
+    // With a body, and without one.
+    let nodes = [
+        login_node(0),
+        Node::answering(|_| b"HTTP/1.1 204 No Content\r\nSet-Cookie: JSESSIONID=secret; Path=/\r\n\r\n".to_vec()),
+    ];
+    for node in &nodes {
+        let castile = Castile::start(&config(&[node], "sticky: {presets: [axis2-soapsession, servlet-jsessionid]}"));
+        let elsewhere = std::sync::Arc::<Unsettled>::default();
+        castile.gateway.affinity.journal().attach(std::sync::Arc::clone(&elsewhere) as _);
+        let began = std::time::Instant::now();
+        let status = client(&castile).ask(&[("x-login", "yes")], envelope("", "<login/>")).head.status;
+        // Nobody ever says that it is known, so patience ends the wait.
+        assert!(status.is_success() && began.elapsed() >= std::time::Duration::from_millis(900), "{status}");
+    }
+}
+
+/// Somebody who has to know, and never does.
+#[derive(Debug, Default)]
+struct Unsettled;
+
+impl castile::affinity::Sink for Unsettled {
+    fn tell(&self, _: u64, _: &castile::affinity::Change) {}
+
+    fn settled(&self) -> u64 {
+        0
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod capacity;
 mod journal;
+mod merging;
 mod placement;
 mod semantics;
 mod simulation;

@@ -18,7 +18,8 @@ pub use audit::Audit;
 pub use listener::{CertificateFormat, ClientAuth, ForwardClientCert, Listener, ListenerTimeouts, ListenerTls};
 pub use policy::{Balance, Check, Health, Limits, NodeTls, Observe, Probe, RequestFraming, Rewrite, Timeouts};
 pub use process::{
-    AccessLog, Admin, FaultStatus, Faults, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token, Workers,
+    AccessLog, Admin, FaultStatus, Faults, Handover, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token,
+    Workers,
 };
 pub use request_id::{AcceptIds, RequestIds};
 pub use route::{Route, RouteTimeouts};
@@ -59,6 +60,8 @@ pub struct Config {
     pub reload: Reload,
     /// Stopping.
     pub shutdown: Shutdown,
+    /// Handing over to a successor.
+    pub handover: Handover,
 }
 
 impl Default for Config {
@@ -79,6 +82,7 @@ impl Default for Config {
             audit: None,
             reload: Reload::default(),
             shutdown: Shutdown::default(),
+            handover: Handover::default(),
         }
     }
 }

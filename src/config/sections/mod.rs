@@ -68,6 +68,7 @@ pub fn config(s: &mut Section) -> Config {
     let audit = audit::audit(s);
     let reload = s.section("reload", "Taking over a changed file.", process::reload).unwrap_or_default();
     let shutdown = s.section("shutdown", "Stopping.", process::shutdown).unwrap_or_default();
+    let handover = s.section("handover", "Restarting without losing a request.", process::handover).unwrap_or_default();
     // Its files were taken in before; it is asked for here to be known and described.
     s.field(
         "include",
@@ -90,6 +91,7 @@ pub fn config(s: &mut Section) -> Config {
         audit,
         reload,
         shutdown,
+        handover,
     }
 }
 
