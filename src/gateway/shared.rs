@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::capture::Captures;
-use super::{Snapshot, SnapshotError, tls};
+use super::{Pressure, Snapshot, SnapshotError, Sources, tls};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
@@ -74,6 +74,10 @@ pub struct Gateway {
     pub affinity: Arc<Affinity>,
     /// Makes fingerprints.
     pub fingerprinter: Fingerprinter,
+    /// What all clients together use.
+    pub pressure: Pressure,
+    /// How fast each source begins conversations.
+    pub sources: Sources,
     secret: Hidden,
     /// What became of hand-overs.
     pub handovers: Handovers,
@@ -155,6 +159,8 @@ impl Gateway {
             registry,
             affinity,
             fingerprinter,
+            pressure: Pressure::default(),
+            sources: Sources::default(),
             secret: Hidden(*secret),
             handovers: Handovers::default(),
             access_log,
