@@ -305,7 +305,15 @@ impl Life {
 
     fn ask<'a>(&self, keys: &'a RequestKeys, upstream: &'a Upstream, tried: &'a [NodeId]) -> Ask<'a> {
         let random = u64::from(self.step).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.seed;
-        Ask { keys, nodes: &upstream.nodes, policy: &upstream.policy, tried, now: self.gateway.now(), random }
+        Ask {
+            keys,
+            nodes: &upstream.nodes,
+            policy: &upstream.policy,
+            tried,
+            held: None,
+            now: self.gateway.now(),
+            random,
+        }
     }
 
     /// One of the requests under way gets a step further.
