@@ -21,12 +21,12 @@ impl Visit {
         let mut learning = Learning::default();
         self.affinity.tell(now);
         self.answered();
-        let mut pins: SmallVec<[Fingerprint; 4]> = SmallVec::new();
+        let mut pins: SmallVec<[LearntKey; 4]> = SmallVec::new();
         for key in keys {
             let until = match key.kind {
                 Learnt::Pin => {
-                    if !pins.contains(&key.fingerprint) {
-                        pins.push(key.fingerprint);
+                    if !pins.iter().any(|pin| pin.fingerprint == key.fingerprint) {
+                        pins.push(*key);
                     }
                     continue;
                 }
@@ -44,7 +44,7 @@ impl Visit {
             self.leave_if_over(now);
             if self.over {
                 // What the request carried has ended with it.
-                pins.retain(|key| !self.carried.contains(key));
+                pins.retain(|key| !self.carried.contains(&key.fingerprint));
             }
             if pins.is_empty() {
                 break;
@@ -76,10 +76,11 @@ impl Visit {
     }
 
     /// The conversation that takes the keys of this answer, in use by this visit.
-    fn conversation_for(&mut self, pins: &[Fingerprint], policy: &Policy, now: Now) -> Option<Arc<Conversation>> {
+    fn conversation_for(&mut self, pins: &[LearntKey], policy: &Policy, now: Now) -> Option<Arc<Conversation>> {
         if self.conversation.is_none() {
             let affinity = Arc::clone(&self.affinity);
-            self.conversation = pins.iter().find_map(|&key| affinity.enter_at(key, self.node, now)).or_else(|| {
+            let known = pins.iter().find_map(|key| affinity.enter_at(key.fingerprint, self.node, now));
+            self.conversation = known.or_else(|| {
                 let new = Arc::new(Conversation::new(self.node, Phase::Live, policy, now));
                 let begun = affinity.begin(&new, &mut new.lock(), now);
                 begun.then_some(new)
@@ -92,7 +93,7 @@ impl Visit {
     fn bind(
         &mut self,
         conversation: &Arc<Conversation>,
-        pins: &[Fingerprint],
+        pins: &[LearntKey],
         policy: &Policy,
         learning: &mut Learning,
     ) -> bool {
@@ -106,7 +107,7 @@ impl Visit {
                 Phase::Live => {}
                 Phase::Lingering | Phase::Lost | Phase::Gone => return false,
             }
-            for &key in pins {
+            for &LearntKey { fingerprint: key, name, .. } in pins {
                 if state.has(key) {
                     learning.known += 1;
                     continue;
@@ -128,7 +129,7 @@ impl Visit {
                     }
                 }
                 self.learnt.push(key);
-                affinity.add_key(conversation, &mut state, Key::new(key, false), policy.keys_per_conversation);
+                affinity.add_key(conversation, &mut state, Key::new(key, name, false), policy.keys_per_conversation);
             }
         }
         for (previous, key) in taken {
@@ -242,9 +243,9 @@ impl Affinity {
             return;
         }
         for &key in keys {
-            state.forget(key);
+            let name = state.forget(key).map(|key| key.name).unwrap_or_default();
             if self.table.pass(key, conversation, &heir) {
-                new.keys.push(Key::new(key, false));
+                new.keys.push(Key::new(key, name, false));
             }
         }
         self.leave(&heir, &mut new, (node, Some(Outcome::Success)), now);

@@ -172,6 +172,15 @@ impl Roll {
         })
     }
 
+    /// Conversations in slots from `from` on, at most so many slots, and the slot to go on from.
+    pub fn some(&self, from: u32, at_most: usize) -> (Vec<Arc<Conversation>>, Option<u32>) {
+        let mut inner = self.inner.lock();
+        let slots = inner.blocks.last().map_or(0, |last| ((inner.blocks.len() - 1) * BLOCK + last.len()) as u32);
+        let end = slots.min(from.saturating_add(u32::try_from(at_most).unwrap_or(u32::MAX)));
+        let some = (from..end).filter_map(|slot| inner.slot(slot).conversation.clone()).collect();
+        (some, (end < slots).then_some(end))
+    }
+
     #[cfg(test)]
     pub fn all(&self) -> Vec<Arc<Conversation>> {
         self.inner.lock().blocks.iter().flatten().filter_map(|slot| slot.conversation.clone()).collect()
