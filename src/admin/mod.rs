@@ -7,11 +7,13 @@
 //! | `GET /metrics` | read | Prometheus text |
 //! | `GET /v1/nodes` | read | all nodes |
 //! | `POST /v1/nodes/UPSTREAM/NODE/{ready,drain,maint}` | operate | the node, changed |
+//! | `/v1/conversations...` | read, operate | conversations: see `conversations` |
 //!
 //! It runs on the runtime of the control plane; what it reads are atomics and the present snapshot, so that no request waits
 //! for it. Who may do what is decided in `access`. Nothing changes by a GET, and no answer names a session id.
 
 mod access;
+mod conversations;
 mod metrics;
 mod nodes;
 
@@ -133,6 +135,7 @@ enum Asked<'a> {
     Metrics,
     Nodes,
     SetState { upstream: &'a str, node: &'a str, state: crate::upstream::Admin },
+    Conversations(conversations::Asked),
 }
 
 /// Reads a path. The answer says by which method it is asked for, and what role that needs; `None` = nobody's path.
@@ -143,6 +146,10 @@ fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
         ["ready"] => (Asked::Ready, Method::GET, None),
         ["metrics"] => (Asked::Metrics, Method::GET, Some(Role::Read)),
         ["v1", "nodes"] => (Asked::Nodes, Method::GET, Some(Role::Read)),
+        ["v1", "conversations", rest @ ..] => {
+            let (asked, method, role) = conversations::asked(rest)?;
+            (Asked::Conversations(asked), method, Some(role))
+        }
         ["v1", "nodes", upstream, node, state] => {
             let state = nodes::state_of(state)?;
             (Asked::SetState { upstream, node, state }, Method::POST, Some(Role::Operate))
@@ -178,6 +185,17 @@ fn reply<B>(gateway: &Gateway, request: &Request<B>, peer: SocketAddr, own: IpAd
         Asked::Ready => ready(gateway),
         Asked::Metrics => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::text(gateway)),
         Asked::Nodes => json(StatusCode::OK, &nodes::all(gateway)),
+        Asked::Conversations(asked) => {
+            match conversations::answer(gateway, asked, request.uri().query().unwrap_or_default()) {
+                Ok(done) => {
+                    if method == Method::POST {
+                        tracing::info!(%peer, caller, asked = %request.uri(), %done, "conversations changed");
+                    }
+                    json(StatusCode::OK, &done)
+                }
+                Err((status, message)) => plain(status, &message),
+            }
+        }
         Asked::SetState { upstream, node, state } => {
             let Some(before) = nodes::set_state(gateway, upstream, node, state) else {
                 return plain(StatusCode::NOT_FOUND, "there is no such node");

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod check;
+pub mod conversations;
 pub mod demo;
 pub mod explain;
 pub mod nodes;
@@ -14,6 +15,7 @@ pub mod run;
 pub mod schema;
 pub mod test;
 
+mod admin_api;
 mod expectations;
 mod explanation;
 mod message;
@@ -121,6 +123,19 @@ pub enum Command {
     /// usage.
     #[command(verbatim_doc_comment)]
     Nodes(nodes::Args),
+    /// Show the conversations of a running gateway, move them to another node, or unbind them
+    ///
+    /// ls and show tell of each its node, state, times and the fingerprints of
+    /// its keys, never an id. move gives conversations with all their keys to
+    /// another node of their affinity group, at once: what is in flight ends
+    /// where it is, the next request goes there. unbind forgets them: their ids
+    /// count as unknown from then on. Which ones is told by a fingerprint, by
+    /// --id, or by filters, which must all hold.
+    ///
+    /// Exit codes: 0 = done; 1 = refused, not found, or the gateway cannot be
+    /// asked; 2 = wrong usage.
+    #[command(verbatim_doc_comment)]
+    Conversations(conversations::Args),
     /// List the presets, or print the rules of one
     Presets(presets::Args),
 }
@@ -137,6 +152,7 @@ pub fn run() -> ExitCode {
         | Command::Test(_)
         | Command::Schema
         | Command::Nodes(_)
+        | Command::Conversations(_)
         | Command::Presets(_) => {}
     }
     let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -148,6 +164,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args, colours, &mut out, &mut err),
         Command::Test(args) => test::run(&args, &mut out, &mut err),
         Command::Nodes(args) => nodes::run(&args, &mut out, &mut err),
+        Command::Conversations(args) => conversations::run(&args, &mut out, &mut err),
         Command::Presets(args) => presets::run(&args, &mut out, &mut err),
     }
 }

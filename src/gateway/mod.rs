@@ -15,5 +15,6 @@ pub use lesson::{Lesson, VisitStory};
 pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
 pub(crate) use shared::unix_ms;
-pub use shared::{Gateway, Secret, StartError};
+pub use shared::{Gateway, Secret, StartError, secret};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};
+pub use tls::client as client_tls;

@@ -195,7 +195,10 @@ fn limits(config: &model::Affinity) -> Limits {
 }
 
 /// The configured secret, hashed to its length, else a new one: with the memory store nobody needs it again.
-fn secret(config: &model::Affinity) -> Result<Secret, StartError> {
+///
+/// # Errors
+/// The system has no random numbers.
+pub fn secret(config: &model::Affinity) -> Result<Secret, StartError> {
     if let Some(key) = &config.fingerprint_key {
         let print = Fingerprinter::new(b"castile secret 1").fingerprint("", "", b"", key.reveal().as_bytes());
         return Ok(print.0.to_be_bytes());

@@ -4,6 +4,7 @@ mod access_log;
 mod addresses;
 mod admin;
 mod architecture;
+mod conversations;
 mod encryption;
 mod failures;
 mod framing;
