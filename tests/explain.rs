@@ -249,3 +249,80 @@ fn what_rewrite_changes_is_told_without_what_may_be_an_id() {
     assert!(told.contains(&expected) && told.contains("Location is rewritten"), "{told}");
     assert!(!told.contains("SECRET"), "{told}");
 }
+
+/// Explains an exchange with a configuration of its own, and gives the notes.
+fn notes(upstream: &str, request: &str, response: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file can be written");
+        path
+    };
+    let config = format!(
+        "listeners: [{{name: a, address: '127.0.0.1:0'}}]\nroutes: [{{upstream: u}}]\n\
+         upstreams:\n  u:\n    nodes: [{{name: n, url: 'http://node:81'}}]\n{upstream}"
+    );
+    let (config, request) = (file("castile.yaml", &config), file("request.http", request));
+    let response = Some(file("response.http", response));
+    let told = json(&Args { config, preset: Vec::new(), ..args(request, response) });
+    told["notes"].as_array().expect("a list").iter().map(|note| note.as_str().expect("text").to_owned()).collect()
+}
+
+const ADDRESSED: &str = "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/' \
+    xmlns:a='http://www.w3.org/2005/08/addressing'><s:Header><a:To>http://gw/app</a:To></s:Header><s:Body/></s:Envelope>";
+
+fn post(fields: &str) -> String {
+    let length = ADDRESSED.len();
+    format!(
+        "POST /app HTTP/1.1\r\nHost: gw\r\nContent-Type: text/xml\r\n{fields}Content-Length: {length}\r\n\r\n{ADDRESSED}"
+    )
+}
+
+const FIELDS: &str = "Accept: application/fastinfoset, text/xml\r\nAccept-Encoding: br, gzip\r\nUpgrade: h2c\r\n\
+    HTTP2-Settings: AAMAAABkAARAAAAA\r\nConnection: Upgrade, HTTP2-Settings\r\nX-Route: 3\r\n";
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+fn what_makes_answers_readable_is_told() {
+    let sticky = "    sticky: {keys: [{key: k, learn: body a, match: body b}], strip_request_headers: [X-Route]}\n";
+    assert_eq!(
+        notes(sticky, &post(FIELDS), ANSWER),
+        [
+            "request: Upgrade does not go on, for the gateway would not understand what follows",
+            "request: HTTP2-Settings does not go on, for the gateway would not understand what follows",
+            "request: Accept goes on as \"text/xml\", for rules could not read such an answer",
+            "request: Accept-Encoding goes on as \"gzip\", for rules could not read such an answer",
+            "request: X-Route does not go on (strip_request_headers)",
+        ]
+    );
+    // Rules that read no message let everything be asked for.
+    let cookie = "    sticky: {keys: [{key: k, learn: cookie a, match: cookie a}]}\n";
+    assert_eq!(notes(cookie, &post("Accept: application/fastinfoset\r\nAccept-Encoding: br\r\n"), ANSWER), [""; 0]);
+}
+
+#[test]
+fn every_address_that_is_rewritten_is_told_and_every_signed_one() {
+    let node = ADDRESSED.replace("http://gw/app", "http://node:81/app");
+    let signed = node.replacen("<a:To>", "<d:Reference xmlns:d='http://www.w3.org/2000/09/xmldsig#' URI=''/><a:To>", 1);
+    for (answer, told) in
+        [(node, "is rewritten to http://gw"), (signed, "response: 1 address stays as it is, because it is signed")]
+    {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nLocation: http://node:81/x\r\n";
+        let answer = format!("{head}Content-Length: {}\r\n\r\n{answer}", answer.len());
+        let sticky = "{keys: [{key: k, learn: body b, match: body b}], rewrite_url: response header a:To, \
+            namespaces: {a: 'http://www.w3.org/2005/08/addressing'}}";
+        let upstream = format!("    rewrite: {{}}\n    sticky: {sticky}\n");
+        let found = notes(&upstream, &post("Accept-Encoding: gzip\r\n"), &answer);
+        assert_eq!(
+            found[0],
+            "request: Accept-Encoding goes on as \"identity\", for addresses are rewritten in plain answers only"
+        );
+        assert!(
+            found[1].starts_with("request: at byte ")
+                && found[1].ends_with(", http://gw is rewritten to http://node:81"),
+            "{found:?}"
+        );
+        assert_eq!(found[2], "response: Location is rewritten");
+        assert!(found[3].contains(told), "{found:?}");
+    }
+}

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::wsdl;
 use crate::config::{Config, Problem};
 use crate::gateway::{Snapshot, SnapshotError};
 use crate::upstream::Registry;
@@ -20,6 +21,16 @@ pub struct Args {
     /// Print problems and warnings as JSON, one object a line: kind, file, line, column, key, message
     #[arg(long)]
     pub json: bool,
+    /// Fetch this WSDL, from the gateway or from a node of the file, with what it imports; tell which addresses it
+    /// publishes, whether clients that follow them stay on the gateway, and what rewrite would change
+    #[arg(long, value_name = "URL")]
+    pub wsdl: Option<String>,
+    /// With --wsdl: what clients call the gateway, where the file does not tell
+    #[arg(long, value_name = "URL", requires = "wsdl")]
+    pub public: Option<String>,
+    /// With --wsdl: PEM file of who signs the certificates of https URLs that are no node's
+    #[arg(long, value_name = "FILE", requires = "wsdl")]
+    pub ca: Option<PathBuf>,
 }
 
 /// Exit code where the file has problems.
@@ -39,6 +50,18 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
             }
             for warning in &loaded.warnings {
                 tell("warning", warning, args.json, err);
+            }
+            if let Some(url) = &args.wsdl {
+                let (public, ca) = (args.public.as_deref(), args.ca.as_deref());
+                let question = wsdl::Question { url, public, ca, json: args.json };
+                return match wsdl::tell(&loaded.config, &question, out) {
+                    Ok(true) => ExitCode::SUCCESS,
+                    Ok(false) => ExitCode::from(PROBLEMS),
+                    Err(message) => {
+                        let _ = writeln!(err, "error: {message}");
+                        ExitCode::from(PROBLEMS)
+                    }
+                };
             }
             // Whoever closes the pipe early has seen enough, so failed writes are nobody's concern.
             if args.effective {
@@ -97,7 +120,7 @@ mod tests {
         let file = folder.path().join("c.yaml");
         std::fs::write(&file, text).expect("a file can be written");
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = run(&Args { file, effective, json }, &mut out, &mut err);
+        let code = run(&Args { file, effective, json, wsdl: None, public: None, ca: None }, &mut out, &mut err);
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("messages are text");
         (code == ExitCode::SUCCESS, text(out), text(err))
     }

@@ -2,13 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::changes;
 use super::message::{RequestMessage, ResponseMessage};
 use super::rehearsal::{Asked, Rehearsal, read};
 use crate::affinity::{Code, Visit};
 use crate::gateway::{Lesson, Upstream, reading};
-use crate::proxy::forwarding::{Onward, Policy, Scheme};
-use crate::proxy::h1::Framing;
-use crate::proxy::rewrite::Exchange;
 use crate::session::spec::Role;
 use crate::session::{Hit, KeyRule, RequestView, Selector};
 use crate::soap::{Facts, Origin, Reader, State, Stop, Version};
@@ -34,7 +32,7 @@ pub struct Explanation {
     pub decision: Decision,
     /// What the answer says.
     pub answer: Option<Answer>,
-    /// What is odd about the files.
+    /// What is odd about the files, and what does not go on as it came.
     pub notes: Vec<String>,
 }
 
@@ -150,9 +148,10 @@ pub fn explain(rehearsal: &Rehearsal, message: &RequestMessage, answer: Option<&
         }
     };
     out.decision = decision(upstream, &asked, &visit);
+    out.notes.extend(changes::of_request(rehearsal, upstream, &asked, &visit));
     if let Some(answer) = answer {
         out.notes.extend(answer.notes.iter().map(|note| format!("response: {note}")));
-        out.notes.extend(rewritten(rehearsal, &asked, &visit, answer));
+        out.notes.extend(changes::of_answer(rehearsal, &asked, &visit, answer));
         let lesson = rehearsal.learn(upstream, &asked, visit, answer);
         out.answer = Some(answered(rehearsal, upstream, &asked, &lesson, answer));
         rehearsal.finish(upstream, &asked, lesson, answer);
@@ -234,38 +233,6 @@ fn answered(
         is_fault: seen.facts.is_some_and(|facts| facts.fault.is_some()),
         ttl: rules.ttl_told(&seen),
     }
-}
-
-/// What `rewrite` changes in an answer to a client that came in clear text.
-fn rewritten(rehearsal: &Rehearsal, asked: &Asked<'_>, visit: &Visit, answer: &ResponseMessage) -> Vec<String> {
-    let Some(route) = asked.route else { return Vec::new() };
-    let (route, request) = (rehearsal.snapshot().routes.get(route), &asked.message.head);
-    let onward = Onward {
-        peer: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
-        scheme: Scheme::Http,
-        trusted: false,
-        node_authority: b"",
-        client_cert: None,
-        request_id: None,
-    };
-    let Some(exchange) = Exchange::new(&onward, request, route, visit.node(), &Policy::of(route)) else {
-        return Vec::new();
-    };
-    let mut head = answer.head.clone();
-    exchange.head(&mut head);
-    let before = answer.head.fields().iter();
-    let fields = before.zip(head.fields().iter()).filter(|(before, after)| before.value != after.value);
-    // Values may hold session ids.
-    let mut notes: Vec<String> =
-        fields.map(|(field, _)| format!("response: {} is rewritten", String::from_utf8_lossy(field.name))).collect();
-    let body = answer.body.as_deref().unwrap_or_default();
-    let framing = Framing::Length(body.len() as u64);
-    if let Some(mut message) = exchange.answer(&mut head, framing, request.method()) {
-        message.take(body, true);
-        let all = message.replaced().iter();
-        notes.extend(all.map(|one| format!("response: at byte {}, {} is rewritten to {}", one.at, one.from, one.to)));
-    }
-    notes
 }
 
 type Places = fn(&KeyRule) -> &[Selector];

@@ -16,10 +16,12 @@ pub mod schema;
 pub mod test;
 
 mod admin_api;
+mod changes;
 mod expectations;
 mod explanation;
 mod message;
 mod rehearsal;
+mod wsdl;
 
 /// Castile keeps every stateful SOAP conversation on the backend node that holds its state.
 ///
@@ -42,7 +44,8 @@ pub enum Command {
     Run(run::Args),
     /// Check a configuration file: every problem at once, each with its place and the way out
     ///
-    /// Exit codes: 0 = good, perhaps with warnings; 1 = problems; 2 = wrong usage.
+    /// Exit codes: 0 = good, perhaps with warnings; 1 = problems, or with --wsdl, clients would leave the gateway; 2 = wrong
+    /// usage.
     Check(check::Args),
     /// Show it: three stateful nodes, the gateway in front of them, and conversations through both
     ///

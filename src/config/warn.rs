@@ -20,6 +20,7 @@ pub fn warnings(config: &Config, cx: &Cx) -> Vec<Problem> {
                 "is not used, for every node is spoken to in clear text; write https:// where nodes speak TLS";
             warn(tls.at, format!("upstreams.{}.tls", upstream.name), message.to_owned());
         }
+        unused_places(upstream, &mut warn);
         if !config.routes.iter().any(|route| route.upstream == upstream.name) {
             warn(upstream.at, format!("upstreams.{}", upstream.name), "no route leads here".to_owned());
         }
@@ -55,6 +56,19 @@ fn route_tags(upstream: &Upstream, warn: Warn) {
         );
         warn(sticky.at, format!("upstreams.{}.sticky", upstream.name), message);
     }
+}
+
+/// `rewrite_url` of an upstream's own rules does nothing by itself. (Presets name such places for whoever rewrites.)
+fn unused_places(upstream: &Upstream, warn: Warn) {
+    let Some(sticky) = &upstream.sticky else { return };
+    let is_own = |rules: &&crate::session::spec::Rules| presets::find(&rules.name).is_none();
+    let Some(place) = sticky.rules.iter().filter(is_own).find_map(|rules| rules.rewrite_url.first()) else { return };
+    let message = match &upstream.rewrite {
+        Some(rewrite) if rewrite.epr => return,
+        Some(_) => "is not used, because rewrite.epr is false",
+        None => "is not used, because nothing is rewritten here; add rewrite: {} to the upstream",
+    };
+    warn(place.at, format!("upstreams.{}.sticky.rewrite_url", upstream.name), message.to_owned());
 }
 
 fn clear_text(config: &Config, warn: Warn) {

@@ -9,7 +9,7 @@ mod rewriting;
 mod routes;
 mod shared;
 mod snapshot;
-mod tls;
+pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};
 pub use rewriting::Rewriting;

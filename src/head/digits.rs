@@ -14,6 +14,12 @@ impl Sink for String {
     }
 }
 
+impl Sink for Vec<u8> {
+    fn text(&mut self, text: &str) {
+        self.extend_from_slice(text.as_bytes());
+    }
+}
+
 impl<const N: usize> Sink for smallvec::SmallVec<[u8; N]>
 where
     [u8; N]: smallvec::Array<Item = u8>,
@@ -28,18 +34,8 @@ const TWO_DIGITS: &str = "\
 5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
 
 /// Appends `number` in decimal digits.
-pub fn decimal(mut number: u64, out: &mut impl Sink) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.text(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+pub fn decimal(number: u64, out: &mut impl Sink) {
+    out.text(itoa::Buffer::new().format(number));
 }
 
 /// Appends the last two decimal digits of `number`.

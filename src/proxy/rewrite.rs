@@ -5,7 +5,7 @@ use super::h1::Framing;
 use crate::gateway::{Rewriting, Route};
 use crate::head::{Fields, Name, Request, Response};
 use crate::soap::Content;
-use crate::soap::rewrite::{Addresses, Change, Origin, Replaced, Rewriter};
+use crate::soap::rewrite::{Addresses, Change, Origin, Replaced, Rewriter, Tally};
 use crate::upstream::NodeId;
 
 /// Messages up to this size keep a known length: answers are held until they are whole, and requests are read up to here
@@ -171,6 +171,11 @@ impl Answer {
     /// The first addresses that were rewritten.
     pub fn replaced(&self) -> &[Replaced] {
         self.rewriter.replaced()
+    }
+
+    /// What was found so far.
+    pub fn tally(&self) -> Tally {
+        self.rewriter.tally()
     }
 
     /// Takes the next piece; `is_whole`: it is the last one.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
-use super::record::{Format, Record};
+use super::record::{Clock, Format, Record};
 
 /// Bytes a worker collects before it hands them over.
 const BATCH_BYTES: usize = 32 * 1024;
@@ -31,7 +31,7 @@ struct Shared {
 
 #[derive(Debug)]
 enum Message {
-    Batch(String),
+    Batch(Vec<u8>),
     Reopen,
     Flush(SyncSender<()>),
 }
@@ -87,7 +87,7 @@ impl AccessLog {
 
     /// Where one worker collects its lines.
     pub fn lines(&self) -> Lines {
-        Lines { log: self.clone(), batch: RefCell::new(String::new()) }
+        Lines { log: self.clone(), batch: RefCell::default(), clock: RefCell::default() }
     }
 }
 
@@ -95,7 +95,8 @@ impl AccessLog {
 #[derive(Debug)]
 pub struct Lines {
     log: AccessLog,
-    batch: RefCell<String>,
+    batch: RefCell<Vec<u8>>,
+    clock: RefCell<Clock>,
 }
 
 impl Lines {
@@ -108,7 +109,7 @@ impl Lines {
         if batch.capacity() == 0 {
             batch.reserve(BATCH_BYTES + 1024);
         }
-        record.write(self.log.format, &mut batch);
+        record.write(self.log.format, &mut self.clock.borrow_mut(), &mut batch);
         if batch.len() >= BATCH_BYTES {
             self.hand_over(&mut batch);
         }
@@ -124,7 +125,7 @@ impl Lines {
         self.hand_over(&mut self.batch.borrow_mut());
     }
 
-    fn hand_over(&self, batch: &mut String) {
+    fn hand_over(&self, batch: &mut Vec<u8>) {
         if batch.is_empty() {
             return;
         }
@@ -161,9 +162,9 @@ fn write_all(mut target: Target, messages: &Receiver<Message>) {
                 let result = match &mut target {
                     Target::Stdout => {
                         let mut out = io::stdout().lock();
-                        out.write_all(batch.as_bytes()).and_then(|()| out.flush())
+                        out.write_all(&batch).and_then(|()| out.flush())
                     }
-                    Target::File(_, file) => file.write_all(batch.as_bytes()),
+                    Target::File(_, file) => file.write_all(&batch),
                 };
                 match result {
                     Ok(()) => failing = false,

@@ -1,6 +1,5 @@
 //! One line of the access log.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use crate::head::digits;
@@ -28,11 +27,11 @@ pub struct Record<'a> {
     /// `1.0`, `1.1` or `2`.
     pub http: &'static str,
     /// The method.
-    pub method: &'a str,
+    pub method: &'a [u8],
     /// The host asked for.
-    pub host: &'a str,
+    pub host: &'a [u8],
     /// The path without anything that could be an id.
-    pub path: &'a str,
+    pub path: &'a [u8],
     /// What the route matches.
     pub route: Option<&'a str>,
     /// Name of the upstream.
@@ -67,139 +66,191 @@ pub struct Record<'a> {
     pub request_id: &'a str,
 }
 
+/// A field's name as each format begins it, made at compile time.
+struct Label {
+    json: &'static str,
+    json_text: &'static str,
+    text: &'static str,
+}
+
+macro_rules! label {
+    ($name:literal) => {
+        const {
+            Label {
+                json: concat!(",\"", $name, "\":"),
+                json_text: concat!(",\"", $name, "\":\""),
+                text: concat!(" ", $name, "="),
+            }
+        }
+    };
+}
+
 impl Record<'_> {
     /// Appends the line, line end included.
-    pub fn write(&self, format: Format, out: &mut String) {
-        let mut line = match format {
-            Format::Json => Line::json(out),
-            Format::Text => Line::text(out),
-        };
-        line.bare("time", |out| time(self.time_unix_ms, out));
-        line.text_value("listener", self.listener);
-        line.bare("client", |out| digits::address(self.client, out));
-        line.text_value("http", self.http);
-        line.text_value("method", self.method);
-        line.text_value("host", self.host);
-        line.text_value("path", self.path);
-        line.optional("route", self.route);
-        line.optional("upstream", self.upstream);
-        line.optional("node", self.node);
-        line.text_value("decision", self.decision);
+    pub fn write(&self, format: Format, clock: &mut Clock, out: &mut Vec<u8>) {
+        let mut line = Line { out, json: format == Format::Json };
+        line.begin(clock.text(self.time_unix_ms));
+        line.text_value(label!("listener"), self.listener.as_bytes());
+        line.bare(label!("client"), |out| digits::address(self.client, out));
+        line.text_value(label!("http"), self.http.as_bytes());
+        line.text_value(label!("method"), self.method);
+        line.text_value(label!("host"), self.host);
+        line.text_value(label!("path"), self.path);
+        line.optional(label!("route"), self.route);
+        line.optional(label!("upstream"), self.upstream);
+        line.optional(label!("node"), self.node);
+        line.text_value(label!("decision"), self.decision.as_bytes());
         if let Some(key) = self.key {
-            line.bare("key", |out| digits::hex128(key.0, out));
+            line.bare(label!("key"), |out| digits::hex128(key.0, out));
         }
-        line.optional("operation", self.operation);
-        line.number("status", self.status.into());
-        line.optional("failure", self.failure);
-        line.number("bytes_in", self.bytes_in);
-        line.number("bytes_out", self.bytes_out);
-        line.number("total_us", self.total_us);
+        line.optional(label!("operation"), self.operation);
+        line.number(label!("status"), self.status.into());
+        line.optional(label!("failure"), self.failure);
+        line.number(label!("bytes_in"), self.bytes_in);
+        line.number(label!("bytes_out"), self.bytes_out);
+        line.number(label!("total_us"), self.total_us);
         if let Some(node_us) = self.node_us {
-            line.number("node_us", node_us);
+            line.number(label!("node_us"), node_us);
         }
-        line.number("learnt", self.learnt.into());
-        line.optional("event", self.event);
+        line.number(label!("learnt"), self.learnt.into());
+        line.optional(label!("event"), self.event);
         if self.retries > 0 {
-            line.number("retries", self.retries.into());
+            line.number(label!("retries"), self.retries.into());
         }
-        line.text_value("request_id", self.request_id);
+        line.text_value(label!("request_id"), self.request_id.as_bytes());
         line.end();
     }
 }
 
 struct Line<'a> {
-    out: &'a mut String,
+    out: &'a mut Vec<u8>,
     json: bool,
-    first: bool,
 }
 
-impl<'a> Line<'a> {
-    fn json(out: &'a mut String) -> Self {
-        out.push('{');
-        Self { out, json: true, first: true }
-    }
-
-    fn text(out: &'a mut String) -> Self {
-        Self { out, json: false, first: true }
-    }
-
-    fn name(&mut self, name: &str) {
-        if !self.first {
-            self.out.push(if self.json { ',' } else { ' ' });
-        }
-        self.first = false;
+impl Line<'_> {
+    fn begin(&mut self, time: &[u8]) {
         if self.json {
-            self.out.push('"');
-            self.out.push_str(name);
-            self.out.push_str("\":");
+            self.out.extend_from_slice(b"{\"time\":\"");
+            self.out.extend_from_slice(time);
+            self.out.push(b'"');
         } else {
-            self.out.push_str(name);
-            self.out.push('=');
+            self.out.extend_from_slice(b"time=");
+            self.out.extend_from_slice(time);
         }
     }
 
     /// A value that needs no escaping.
-    fn bare(&mut self, name: &str, write: impl FnOnce(&mut String)) {
-        self.name(name);
+    fn bare(&mut self, label: Label, write: impl FnOnce(&mut Vec<u8>)) {
         if self.json {
-            self.out.push('"');
-        }
-        write(self.out);
-        if self.json {
-            self.out.push('"');
+            self.out.extend_from_slice(label.json_text.as_bytes());
+            write(self.out);
+            self.out.push(b'"');
+        } else {
+            self.out.extend_from_slice(label.text.as_bytes());
+            write(self.out);
         }
     }
 
-    fn number(&mut self, name: &str, value: u64) {
-        self.name(name);
+    fn number(&mut self, label: Label, value: u64) {
+        self.out.extend_from_slice(if self.json { label.json } else { label.text }.as_bytes());
         digits::decimal(value, self.out);
     }
 
-    fn optional(&mut self, name: &str, value: Option<&str>) {
+    fn optional(&mut self, label: Label, value: Option<&str>) {
         if let Some(value) = value {
-            self.text_value(name, value);
+            self.text_value(label, value.as_bytes());
         }
     }
 
-    fn text_value(&mut self, name: &str, value: &str) {
-        self.name(name);
-        if !self.json && !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"') {
-            self.out.push_str(value);
+    fn text_value(&mut self, label: Label, value: &[u8]) {
+        let plain = is_plain(value);
+        if self.json && plain {
+            self.out.extend_from_slice(label.json_text.as_bytes());
+            self.out.extend_from_slice(value);
+            self.out.push(b'"');
             return;
         }
-        self.out.push('"');
-        if value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
-            self.out.push_str(value);
-            self.out.push('"');
-            return;
+        self.out.extend_from_slice(if self.json { label.json } else { label.text }.as_bytes());
+        if plain && !value.is_empty() && !value.contains(&b' ') {
+            self.out.extend_from_slice(value);
+        } else {
+            escape(value, self.out);
         }
-        let mut plain = 0;
-        for (at, c) in value.char_indices() {
-            if c == '"' || c == '\\' || c.is_control() {
-                self.out.push_str(&value[plain..at]);
-                plain = at + c.len_utf8();
-                match c {
-                    '"' => self.out.push_str("\\\""),
-                    '\\' => self.out.push_str("\\\\"),
-                    _ => {
-                        let _ = write!(self.out, "\\u{:04x}", u32::from(c));
-                    }
-                }
-            }
-        }
-        self.out.push_str(&value[plain..]);
-        self.out.push('"');
     }
 
     fn end(self) {
-        self.out.push_str(if self.json { "}\n" } else { "\n" });
+        self.out.extend_from_slice(if self.json { b"}\n" } else { b"\n" });
     }
 }
 
-/// Milliseconds since 1970, written as RFC 3339 does, in UTC.
-fn time(unix_ms: u64, out: &mut String) {
-    let (seconds, millis) = (unix_ms / 1000, unix_ms % 1000);
-    let (days, clock) = (seconds / 86_400, seconds % 86_400);
+/// Whether all bytes are printable ASCII that JSON takes as it is. Eight at a time: a line asks for a dozen values.
+fn is_plain(value: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
+    let is_odd = |word: u64| {
+        let below_blank = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
+        let each = |byte: u8| has_zero(word ^ (ONES * u64::from(byte)));
+        (word & TOPS) | below_blank | each(b'"') | each(b'\\') | each(0x7f)
+    };
+    let (words, rest) = value.as_chunks::<8>();
+    words.iter().all(|word| is_odd(u64::from_le_bytes(*word)) == 0)
+        && rest.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\')
+}
+
+/// A JSON string of whatever came; what is not UTF-8 is replaced.
+fn escape(value: &[u8], out: &mut Vec<u8>) {
+    let value = String::from_utf8_lossy(value);
+    out.push(b'"');
+    let mut plain = 0;
+    for (at, c) in value.char_indices() {
+        if c == '"' || c == '\\' || c.is_control() {
+            out.extend_from_slice(&value.as_bytes()[plain..at]);
+            plain = at + c.len_utf8();
+            match c {
+                '"' => out.extend_from_slice(b"\\\""),
+                '\\' => out.extend_from_slice(b"\\\\"),
+                _ => out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes()),
+            }
+        }
+    }
+    out.extend_from_slice(&value.as_bytes()[plain..]);
+    out.push(b'"');
+}
+
+/// Times as RFC 3339 writes them, in UTC. Most lines lie in the second of the line before, of which only the
+/// milliseconds are new.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    second: u64,
+    text: Vec<u8>,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { second: u64::MAX, text: Vec::new() }
+    }
+}
+
+impl Clock {
+    fn text(&mut self, unix_ms: u64) -> &[u8] {
+        let (second, millis) = (unix_ms / 1000, unix_ms % 1000);
+        if second != self.second {
+            self.second = second;
+            self.text.clear();
+            date_and_time(second, &mut self.text);
+            self.text.extend_from_slice(b".000Z");
+        }
+        let at = self.text.len() - 4;
+        for (place, divisor) in [100, 10, 1].into_iter().enumerate() {
+            self.text[at + place] = b'0' + (millis / divisor % 10) as u8;
+        }
+        &self.text
+    }
+}
+
+fn date_and_time(unix: u64, out: &mut Vec<u8>) {
+    let (days, clock) = (unix / 86_400, unix % 86_400);
     // Civil date of a day number, counted in years that begin in March.
     let shifted = days + 719_468;
     let era = shifted / 146_097;
@@ -211,14 +262,12 @@ fn time(unix_ms: u64, out: &mut String) {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     digits::decimal(year, out);
-    for (before, number) in [('-', month), ('-', day), ('T', clock / 3600), (':', clock / 60 % 60), (':', clock % 60)] {
+    for (before, number) in
+        [(b'-', month), (b'-', day), (b'T', clock / 3600), (b':', clock / 60 % 60), (b':', clock % 60)]
+    {
         out.push(before);
         digits::two_digits(number, out);
     }
-    out.push('.');
-    out.push(char::from(b'0' + (millis / 100) as u8));
-    digits::two_digits(millis, out);
-    out.push('Z');
 }
 
 #[cfg(test)]
@@ -231,9 +280,9 @@ mod tests {
             listener: "public",
             client: IpAddr::from([192, 0, 2, 7]),
             http: "1.1",
-            method: "POST",
-            host: "a\"b\n",
-            path: "/x y",
+            method: b"POST",
+            host: b"a\"b\n",
+            path: b"/x y",
             route: None,
             upstream: Some("u"),
             node: None,
@@ -255,9 +304,9 @@ mod tests {
 
     #[test]
     fn lines_are_json_whatever_clients_send() {
-        let mut out = String::new();
-        record().write(Format::Json, &mut out);
-        let line: serde_json::Value = serde_json::from_str(&out).expect("is JSON");
+        let mut out = Vec::new();
+        record().write(Format::Json, &mut Clock::default(), &mut out);
+        let line: serde_json::Value = serde_json::from_slice(&out).expect("is JSON");
         assert_eq!(line["host"], "a\"b\n");
         assert_eq!(line["time"], "2026-11-21T10:00:00.123Z");
         assert_eq!(line["status"], 200);
@@ -265,9 +314,43 @@ mod tests {
 
     #[test]
     fn text_lines_stay_one_line() {
-        let mut out = String::new();
-        record().write(Format::Text, &mut out);
+        let mut out = Vec::new();
+        record().write(Format::Text, &mut Clock::default(), &mut out);
+        let out = String::from_utf8(out).expect("UTF-8");
         assert_eq!(out.matches('\n').count(), 1);
         assert!(out.contains(r#"host="a\"b\u000a" path="/x y" upstream=u"#), "{out}");
+    }
+
+    #[test]
+    fn every_byte_at_every_place_is_read_back() {
+        for length in 1..20 {
+            for at in 0..length {
+                for byte in 0..=255 {
+                    let mut value = vec![b'a'; length];
+                    value[at] = byte;
+                    let odd = !(b' '..=b'~').contains(&byte) || byte == b'"' || byte == b'\\';
+                    assert_eq!(is_plain(&value), !odd, "{byte} at {at} of {length}");
+                }
+            }
+        }
+        let all: Vec<u8> = (0..=255).collect();
+        let mut out = Vec::new();
+        escape(&all, &mut out);
+        let read: String = serde_json::from_slice(&out).expect("is JSON");
+        assert_eq!(read, String::from_utf8_lossy(&all));
+    }
+
+    #[test]
+    fn time_goes_on_within_and_between_seconds() {
+        let mut clock = Clock::default();
+        for (unix_ms, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (7, "1970-01-01T00:00:00.007Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_010, "2000-02-29T00:00:00.010Z"),
+            (951_782_399_120, "2000-02-28T23:59:59.120Z"),
+        ] {
+            assert_eq!(clock.text(unix_ms), expected.as_bytes());
+        }
     }
 }

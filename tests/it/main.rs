@@ -13,6 +13,7 @@ mod http2;
 mod learning;
 mod messages;
 mod program;
+mod published;
 mod reload;
 mod rewriting;
 mod sharing;

@@ -18,7 +18,7 @@ use crate::proxy::h1::Framing;
 pub use client::client_address;
 pub use fields::asked_for;
 pub use prefix::{add_prefix, strip_prefix};
-pub use readable::{ask_for_readable, offers_unreadable};
+pub use readable::ask_for_readable;
 
 /// The scheme by which a client reached us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -75,6 +75,11 @@ impl Origin {
         &self.host
     }
 
+    /// The port, written or the scheme's own.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     fn default_port(&self) -> u16 {
         if self.is_https { 443 } else { 80 }
     }

@@ -5,6 +5,7 @@
 //! holds an address, both bounded. However a message is cut, the same comes out. No I/O, no clock.
 
 mod addresses;
+mod description;
 mod places;
 mod scan;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use addresses::{Addresses, Change, Origin};
+pub use description::{Description, Published};
 pub use places::Places;
 use scan::Scan;
 

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use crate::soap::element::Element;
 use crate::soap::namespaces::Namespace;
 use crate::soap::path::{LocalTest, NameTest, NamespaceTest, Part, Path, Predicate, Step};
+use crate::soap::tag::Attribute;
 use crate::soap::{Stop, escape};
 
 const NS_WSDL11: &[u8] = b"http://schemas.xmlsoap.org/wsdl/";
@@ -15,6 +16,12 @@ const NS_BINDINGS: [&[u8]; 3] = [
     b"http://schemas.xmlsoap.org/wsdl/soap/",
     b"http://schemas.xmlsoap.org/wsdl/soap12/",
     b"http://schemas.xmlsoap.org/wsdl/http/",
+];
+/// Whose `wsdlLocation` says where the WSDL of an endpoint reference is: WSDL 2.0 and its drafts.
+const NS_INSTANCES: [&[u8]; 3] = [
+    b"http://www.w3.org/ns/wsdl-instance",
+    b"http://www.w3.org/2006/01/wsdl-instance",
+    b"http://www.w3.org/2004/08/wsdl-instance",
 ];
 /// All versions of WS-Addressing.
 pub(super) const NS_ADDRESSING: [&str; 4] = [
@@ -139,6 +146,14 @@ pub(super) fn is_description(element: &Element<'_>) -> bool {
 /// Marks what is an address by the words of WSDL and schemas. `in_reference`: the parent is an `EndpointReference`.
 pub(super) fn mark_description(element: &Element<'_>, in_reference: bool, marked: &mut Marked) {
     let Namespace::Uri(namespace) = element.namespace() else { return };
+    if element.tag.local == b"Metadata" && is_addressing(namespace) {
+        let is_it = |one: &Attribute<'_>| {
+            let namespace = element.spaces.of_attribute(one.prefix());
+            one.local() == b"wsdlLocation" && NS_INSTANCES.iter().any(|&instance| namespace == Namespace::Uri(instance))
+        };
+        marked.attributes.extend(element.attributes.iter().position(is_it));
+        return;
+    }
     let attribute: &[u8] = match (namespace, element.tag.local) {
         (namespace, b"address") if NS_BINDINGS.contains(&namespace) => b"location",
         (NS_WSDL11 | NS_WSDL20, b"import") | (NS_WSDL20, b"include") => b"location",

@@ -12,7 +12,7 @@ const WSDL: &str = r#"<?xml version="1.0" encoding="utf-8"?>
   <x:include schemaLocation="other.xsd"></x:include><x:redefine schemaLocation="http://else:81/a"/></x:schema></w:types>
  <w:service name="é"><w:documentation>http://node:81/docs</w:documentation>
  <w:port><s:address location="http://node:81/app/a"/></w:port><w:port><t:address  location='  http://NODE:81  ' /></w:port>
- <w:port><a:EndpointReference xmlns:a="http://www.w3.org/2005/08/addressing"><a:Address>http://node:81/e</a:Address></a:EndpointReference></w:port>
+ <w:port><a:EndpointReference xmlns:a="http://www.w3.org/2005/08/addressing"><a:Address>http://node:81/e</a:Address><a:Metadata xmlns:i="http://www.w3.org/ns/wsdl-instance" i:wsdlLocation="http://node:81/ns http://node:81/m?wsdl"/></a:EndpointReference></w:port>
  <w:port><q:address xmlns:q="urn:q" location="http://node:81/app/a"/></w:port></w:service></w:definitions>
 <!-- end -->"#;
 
@@ -22,6 +22,7 @@ const EXPECTED: &[(&str, &str)] = &[
     ("s:address location=\"http://node:81/", "s:address location=\"https://public/p/"),
     ("'  http://NODE:81  '", "'  https://public/p  '"),
     (":Address>http://node:81/", ":Address>https://public/p/"),
+    ("ns http://node:81/m", "ns https://public/p/m"),
 ];
 
 fn addresses() -> Addresses {
@@ -108,7 +109,7 @@ fn addresses_are_written_in_the_messages_encoding() {
     let latin = |text: &str| encoding_rs::WINDOWS_1252.encode(text).0.into_owned();
     let (out, tally) = rewritten(&[], "text/xml", &latin(&WSDL.replace("\"utf-8\"", "\"iso-8859-1\"")));
     assert!(out == latin(&expected_wsdl().replace("\"utf-8\"", "\"iso-8859-1\"")));
-    assert_eq!(tally, Tally { changed: 5, signed: 0 });
+    assert_eq!(tally, Tally { changed: 6, signed: 0 });
 }
 
 #[test]
