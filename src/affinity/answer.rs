@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::conversation::{Key, Look, Phase, State};
 use super::counters::count;
+use super::journal::{Keys, What};
 use super::lifecycle::Leaves;
 use super::{Affinity, Code, Conversation, End, Learning, Now, Outcome, Policy, Visit};
 use crate::session::{Fingerprint, Learnt, LearntKey};
@@ -99,6 +100,7 @@ impl Visit {
     ) -> bool {
         let affinity = Arc::clone(&self.affinity);
         let mut taken: SmallVec<[(Arc<Conversation>, Fingerprint); 2]> = SmallVec::new();
+        let before = self.learnt.len();
         {
             let mut state = conversation.lock();
             match state.phase {
@@ -131,6 +133,10 @@ impl Visit {
                 self.learnt.push(key);
                 affinity.add_key(conversation, &mut state, Key::new(key, name, false), policy.keys_per_conversation);
             }
+            if self.learnt.len() > before && affinity.journal().is_on() {
+                let kept: Keys = self.learnt[before..].iter().copied().filter(|&key| state.has(key)).collect();
+                affinity.report(&mut state, || What::Bound(kept));
+            }
         }
         for (previous, key) in taken {
             if affinity.disown(&previous, key) != self.node {
@@ -156,6 +162,7 @@ impl Visit {
             {
                 state.outlives(now, ttl);
                 affinity.roll.requeue(state.slot, state.rest_due(now));
+                affinity.report(&mut state, || What::Used);
             }
             let lost = end.lost && !self.known.is_empty();
             if lost || end.ended {
@@ -168,6 +175,7 @@ impl Visit {
                 // The client uses the id anew, and the node plays along.
                 affinity.set_phase(&mut state, Phase::Live);
                 state.outlives(now, policy.idle);
+                affinity.report(&mut state, || What::Stage);
             }
             self.affinity.leave(&conversation, &mut state, self.says(end.outcome), now);
         }
@@ -208,20 +216,20 @@ impl Affinity {
         if !lives {
             return None;
         }
-        let confirmed = state.confirmed;
-        self.enter(&mut state, now);
         // An answer does not confirm: only a request that brings a key back does.
-        state.confirmed = confirmed;
+        self.enter_unproved(&mut state, now);
         drop(state);
         Some(conversation)
     }
 
     /// A key has been taken from this conversation. Its node is returned.
-    fn disown(&self, conversation: &Arc<Conversation>, key: Fingerprint) -> NodeId {
+    pub(super) fn disown(&self, conversation: &Arc<Conversation>, key: Fingerprint) -> NodeId {
         let mut state = conversation.lock();
-        state.forget(key);
+        let had = state.forget(key).is_some();
         if state.keys.is_empty() && state.in_flight == 0 && state.phase != Phase::Gone {
             self.retire(conversation, &mut state, Leaves::Quietly);
+        } else if had && state.phase != Phase::Gone {
+            self.report(&mut state, || What::Unbound(Keys::from_slice(&[key])));
         }
         state.node
     }
@@ -248,6 +256,8 @@ impl Affinity {
                 new.keys.push(Key::new(key, name, false));
             }
         }
+        self.report(&mut new, || What::Bound(keys.into()));
+        self.report(state, || What::Unbound(keys.into()));
         self.leave(&heir, &mut new, (node, Some(Outcome::Success)), now);
     }
 }

@@ -6,7 +6,8 @@ use super::{Code, Policy};
 use crate::session::RequestKeys;
 use crate::upstream::{NodeId, NodeSet};
 
-/// Milliseconds of a monotonic clock that all callers of one table share.
+/// Milliseconds of a clock that all callers of one table share and that never goes back. A running gateway counts them from
+/// 1970, so that they mean the same to another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub struct Now(pub u64);
 

@@ -68,7 +68,7 @@ impl Key {
 }
 
 /// Times of a conversation that never come.
-const NEVER: u32 = u32::MAX;
+pub(super) const NEVER: u32 = u32::MAX;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -78,10 +78,14 @@ pub(super) struct State {
     /// When it was last used; of one that is over: when it ended.
     pub last_used: u64,
     /// How long it outlives that. (No field of its own for the end of lingering keeps a conversation at 128 bytes.)
-    idle: u32,
-    max: u32,
+    pub idle: u32,
+    pub max: u32,
     /// Its place on the roll.
     pub slot: u32,
+    /// When the journal last told of it, in its units; 0: never.
+    pub told: u32,
+    /// Where in the journal its node and keys were last told.
+    pub position: u64,
     pub phase: Phase,
     /// An answer has ended, so the next request confirms.
     pub answered: bool,
@@ -108,6 +112,8 @@ impl Conversation {
             idle: millis(policy.idle),
             max: policy.max.map_or(NEVER, millis),
             slot: u32::MAX,
+            told: 0,
+            position: 0,
             phase,
             answered: false,
             confirmed: false,

@@ -2,6 +2,7 @@
 
 use super::conversation::{Phase, State};
 use super::counters::count;
+use super::journal::What;
 use super::place::{Choice, admit, can_serve};
 use super::{Ask, Code, OnNodeDown, Refusal, SharedSessions, Visit};
 use crate::upstream::{Health, Node, Pick};
@@ -18,6 +19,7 @@ impl Visit {
             let choice = affinity.choose(ask)?;
             count(&affinity.counters.replaced);
             affinity.set_node(state, choice.node);
+            affinity.report(state, || What::Moved);
             let code = if self.code == Code::First { Code::First } else { Code::Joined };
             self.go(code, choice);
             return Ok(());
@@ -84,6 +86,7 @@ impl Visit {
         count(&self.affinity.counters.moved);
         self.affinity.set_node(state, choice.node);
         state.moved = true;
+        self.affinity.report(state, || What::Moved);
         self.pinned = true;
         self.go(choice.by, choice);
         Ok(())

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::conversation::{Key, Phase, State};
 use super::counters::count;
 use super::hints::Hints;
+use super::journal::{Journal, Keys, What};
 use super::roll::Roll;
 use super::table::Table;
 use super::{Conversation, Counters, Gauges, Limits, Now, Outcome, WhenFull};
@@ -28,6 +29,7 @@ pub struct Affinity {
     pub(super) roll: Roll,
     pub(super) hints: Hints,
     pub(super) counters: Counters,
+    pub(super) journal: Journal,
     max_conversations: AtomicUsize,
     max_keys: AtomicUsize,
     rejects_when_full: AtomicBool,
@@ -55,6 +57,7 @@ impl Affinity {
             roll: Roll::new(),
             hints: Hints::new(limits.max_hints),
             counters: Counters::default(),
+            journal: Journal::default(),
             max_conversations: AtomicUsize::new(limits.max_conversations),
             max_keys: AtomicUsize::new(limits.max_keys),
             rejects_when_full: AtomicBool::new(limits.when_full == WhenFull::Reject),
@@ -121,6 +124,10 @@ impl Affinity {
 
     pub(super) fn latest(&self) -> Now {
         Now(self.latest.load(Relaxed))
+    }
+
+    pub(super) fn max_conversations(&self) -> usize {
+        self.max_conversations.load(Relaxed)
     }
 
     pub(super) fn rejects_when_full(&self) -> bool {
@@ -233,6 +240,7 @@ impl Affinity {
             Leaves::Evicted if state.phase == Phase::Live => count(&self.counters.evicted),
             _ => {}
         }
+        self.report(state, || What::Gone { ended: why == Leaves::Quietly });
         self.set_phase(state, Phase::Gone);
         for key in std::mem::take(&mut state.keys) {
             self.table.remove(key.fingerprint(), conversation);
@@ -273,18 +281,26 @@ impl Affinity {
         self.set_phase(state, phase);
         state.outlives(now, time);
         self.roll.requeue(state.slot, state.due());
+        self.report(state, || What::Stage);
     }
 
     /// A request begins to use it.
     pub(super) fn enter(&self, state: &mut State, now: Now) {
-        if state.answered {
+        self.enter_unproved(state, now);
+        if state.answered && !state.confirmed {
             state.confirmed = true;
+            self.report(state, || What::Confirmed);
         }
+    }
+
+    /// As [`Affinity::enter`], by something that is no later request.
+    pub(super) fn enter_unproved(&self, state: &mut State, now: Now) {
         if std::mem::take(&mut state.spare) {
             self.roll.keep(state.slot);
         }
         state.in_flight += 1;
         state.used(now);
+        self.report_use(state, now);
     }
 
     /// A request ends using it, at this node. `outcome` is `None` where nothing of the request was sent.
@@ -297,6 +313,7 @@ impl Affinity {
     ) {
         state.in_flight -= 1;
         state.used(now);
+        self.report_use(state, now);
         match outcome {
             Some(Outcome::Success) => state.keys.iter_mut().for_each(|key| key.provisional = false),
             Some(Outcome::Failure) => state.failed = true,
@@ -305,7 +322,10 @@ impl Affinity {
         }
         if matches!(outcome, Some(Outcome::Success | Outcome::Failure)) {
             state.answered = true;
-            state.moved &= state.node != at;
+            if state.moved && state.node == at {
+                state.moved = false;
+                self.report(state, || What::Used);
+            }
         }
         if state.in_flight > 0 || state.phase == Phase::Gone {
             return;
@@ -327,13 +347,18 @@ impl Affinity {
     fn withdraw(&self, conversation: &Arc<Conversation>, state: &mut State) {
         let table = &self.table;
         let counters = &self.counters;
+        let mut withdrawn = Keys::new();
         state.keys.retain(|key| {
             if key.provisional {
                 table.remove(key.fingerprint(), conversation);
+                withdrawn.push(key.fingerprint());
                 count(&counters.withdrawn);
             }
             !key.provisional
         });
+        if !withdrawn.is_empty() && !state.keys.is_empty() {
+            self.report(state, || What::Unbound(withdrawn));
+        }
     }
 
     /// Makes sure of room for so many keys.
@@ -361,6 +386,7 @@ impl Affinity {
             let old = state.keys.remove(0);
             self.table.remove(old.fingerprint(), conversation);
             count(&self.counters.dropped_keys);
+            self.report(state, || What::Unbound(Keys::from_slice(&[old.fingerprint()])));
         }
     }
 }

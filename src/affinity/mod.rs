@@ -15,7 +15,8 @@
 //! client-issued keys of a request or none; a node that cannot serve is the business of `displaced`; what answers teach and
 //! end is in `answer`; how conversations enter, change and leave the table is in `lifecycle`. Below these, `table` finds
 //! conversations by key, `roll` keeps them by due time and in the order in which a full table pushes them out, `hints`
-//! remembers what binds nothing. A store will stand behind `table` and `lifecycle`: they alone bind and unbind keys.
+//! remembers what binds nothing. Every change that a file or another process has to know is told by the `journal`;
+//! `restore` reads it back.
 //!
 //! Time is an argument ([`Now`]), so is randomness; nothing here reads a clock, does I/O or logs.
 
@@ -26,10 +27,12 @@ mod conversation;
 mod counters;
 mod displaced;
 mod hints;
+mod journal;
 mod lifecycle;
 mod operate;
 mod place;
 mod policy;
+mod restore;
 mod roll;
 mod table;
 #[cfg(test)]
@@ -40,7 +43,9 @@ pub use ask::{Ask, End, Learning, Now, Outcome, Refusal};
 pub use code::Code;
 pub use conversation::Conversation;
 pub use counters::{Counters, Gauges};
+pub use journal::{Change, Journal, Keys, Record, Sink, Stage, What, slack};
 pub use lifecycle::Affinity;
 pub use operate::{Operated, Seen, Standing};
 pub use policy::{Limits, OnNodeDown, Policy, SharedSessions, UnknownKey, WhenFull};
+pub use restore::{Follower, Restored};
 pub use visit::Visit;

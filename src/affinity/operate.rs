@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::conversation::{Look, Phase, State};
 use super::counters::count;
+use super::journal::What;
 use super::lifecycle::Leaves;
 use super::{Affinity, Conversation, Now};
 use crate::session::{Fingerprint, NameTag};
@@ -103,6 +104,7 @@ impl Affinity {
             count(&self.counters.relocated);
             self.set_node(&mut state, to);
             state.moved = state.phase == Phase::Live;
+            self.report(&mut state, || What::Moved);
         }
         Some(operated)
     }

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::conversation::{Key, Look, Phase, State};
 use super::counters::count;
+use super::journal::{Keys, What};
 use super::lifecycle::Leaves;
 use super::{Affinity, Ask, Code, Conversation, Refusal, UnknownKey, Visit};
 use crate::session::{Fingerprint, NameTag, PinKey};
@@ -103,6 +104,7 @@ impl Affinity {
                 return Ok(Err(Again));
             }
             state.keys.extend(issued.iter().map(|&key| Key::new(key, name_of(key, &ask.keys.pins), true)));
+            self.report(&mut state, || What::Bound(issued.into()));
         }
         self.counters.reserved.fetch_add(issued.len() as u64, Relaxed);
         visit.conversation = Some(conversation);
@@ -272,6 +274,7 @@ impl Visit {
                 Ok(()) => {
                     let key = Key::new(pin.fingerprint, pin.name, true);
                     affinity.add_key(conversation, &mut state, key, ask.policy.keys_per_conversation);
+                    affinity.report(&mut state, || What::Bound(Keys::from_slice(&[pin.fingerprint])));
                     self.carried.push(pin.fingerprint);
                     count(&affinity.counters.reserved);
                 }

@@ -92,9 +92,29 @@ impl Roll {
             inner.tick = now.0 / TICK;
         }
         let slot = inner.allocate();
-        inner.len += 1;
-        inner.slot(slot).conversation = Some(Arc::clone(conversation));
-        inner.hang(slot, due);
+        inner.fill(slot, conversation, due);
+        Some(slot)
+    }
+
+    /// As [`Roll::enter`], in this slot if it has not been used yet and is no further than `max`; else in any.
+    pub fn enter_at(&self, slot: u32, conversation: &Arc<Conversation>, due: u64, now: Now, max: usize) -> Option<u32> {
+        let mut inner = self.inner.lock();
+        if inner.len >= max {
+            return None;
+        }
+        if inner.len == 0 {
+            inner.tick = now.0 / TICK;
+        }
+        let slot = if slot >= inner.slots() && (slot as usize) < max {
+            while inner.slots() < slot {
+                let unused = inner.append();
+                inner.release(unused);
+            }
+            inner.append()
+        } else {
+            inner.allocate()
+        };
+        inner.fill(slot, conversation, due);
         Some(slot)
     }
 
@@ -116,9 +136,7 @@ impl Roll {
         inner.unhang(slot);
         inner.unspare(slot);
         let old = inner.slot(slot).conversation.take();
-        let free = inner.free;
-        inner.slot(slot).due.after = free;
-        inner.free = slot;
+        inner.release(slot);
         inner.len -= 1;
         drop(inner);
         drop(old);
@@ -175,7 +193,7 @@ impl Roll {
     /// Conversations in slots from `from` on, at most so many slots, and the slot to go on from.
     pub fn some(&self, from: u32, at_most: usize) -> (Vec<Arc<Conversation>>, Option<u32>) {
         let mut inner = self.inner.lock();
-        let slots = inner.blocks.last().map_or(0, |last| ((inner.blocks.len() - 1) * BLOCK + last.len()) as u32);
+        let slots = inner.slots();
         let end = slots.min(from.saturating_add(u32::try_from(at_most).unwrap_or(u32::MAX)));
         let some = (from..end).filter_map(|slot| inner.slot(slot).conversation.clone()).collect();
         (some, (end < slots).then_some(end))
@@ -216,6 +234,27 @@ impl Inner {
             self.slot(slot).due = UNLINKED;
             return slot;
         }
+        self.append()
+    }
+
+    /// So many slots were used so far.
+    fn slots(&self) -> u32 {
+        self.blocks.last().map_or(0, |last| ((self.blocks.len() - 1) * BLOCK + last.len()) as u32)
+    }
+
+    fn release(&mut self, slot: u32) {
+        let free = self.free;
+        self.slot(slot).due.after = free;
+        self.free = slot;
+    }
+
+    fn fill(&mut self, slot: u32, conversation: &Arc<Conversation>, due: u64) {
+        self.len += 1;
+        self.slot(slot).conversation = Some(Arc::clone(conversation));
+        self.hang(slot, due);
+    }
+
+    fn append(&mut self) -> u32 {
         if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK));
         }

@@ -119,6 +119,17 @@ impl Visit {
         })
     }
 
+    /// Where in the journal the conversation's node and keys were last told, if whoever has to know of them does not yet:
+    /// before the client may act on the answer, that position must be [settled](super::Journal::poll_settled).
+    pub fn unsettled(&self) -> Option<u64> {
+        let journal = self.affinity.journal();
+        if !journal.is_on() {
+            return None;
+        }
+        let position = self.conversation.as_ref()?.lock().position;
+        (!journal.is_settled(position)).then_some(position)
+    }
+
     /// Whether a conversation exists already: then its node is offered the request `attempts` times before
     /// [`Visit::replace`]; else one failure is enough.
     pub fn is_pinned(&self) -> bool {

@@ -51,6 +51,8 @@ pub struct Gateway {
     /// The access log.
     pub access_log: AccessLog,
     started: Instant,
+    /// Milliseconds from 1970 to the start.
+    epoch: u64,
     /// Bytes of messages held until they can be placed, over all workers.
     inspecting: AtomicU64,
     reloads: watch::Sender<u64>,
@@ -79,6 +81,7 @@ impl Gateway {
             fingerprinter,
             access_log,
             started: Instant::now(),
+            epoch: unix_ms(),
             inspecting: AtomicU64::new(0),
             reloads: watch::Sender::new(0),
             refused: Mutex::default(),
@@ -154,10 +157,10 @@ impl Gateway {
         self.tallies.lock().clone()
     }
 
-    /// The clock of the table.
+    /// The clock of the table: wall-clock time as of the start, and from there on without steps.
     pub fn now(&self) -> Now {
         // One more than none: zero means "never" in several places.
-        Now(self.started.elapsed().as_millis() as u64 + 1)
+        Now(self.epoch + self.started.elapsed().as_millis() as u64 + 1)
     }
 
     /// Takes `bytes` of the budget for messages held until they can be placed. False where it is used up.

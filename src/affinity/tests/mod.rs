@@ -1,6 +1,7 @@
 //! The table as its users see it: scripts of requests and answers.
 
 mod capacity;
+mod journal;
 mod operate;
 mod placement;
 mod semantics;

@@ -5,6 +5,7 @@
 //! `SIMULATION_SEEDS=N` runs that many.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::*;
 use crate::upstream::{Admin, Health, NodeId};
@@ -50,6 +51,8 @@ struct Simulation {
     running: Vec<(u64, Visit)>,
     next: u64,
     failover: bool,
+    mirror: Arc<journal::Mirror>,
+    follower: journal::Other,
 }
 
 impl Simulation {
@@ -65,7 +68,10 @@ impl Simulation {
                 policy.nodes_share_sessions = SharedSessions::All;
             }
         });
-        Self { seed, step: 0, random, world, clients: HashMap::new(), running: Vec::new(), next: 0, failover }
+        let mirror = journal::Mirror::of(&world);
+        let follower = journal::Other::default();
+        let clients = HashMap::new();
+        Self { seed, step: 0, random, world, clients, running: Vec::new(), next: 0, failover, mirror, follower }
     }
 
     fn fail(&self, what: &str) -> ! {
@@ -242,7 +248,7 @@ impl Simulation {
     }
 
     /// What must hold after every step.
-    fn check(&self) {
+    fn check(&mut self) {
         let affinity = &self.world.affinity;
         let Gauges { conversations, keys, hints, .. } = affinity.gauges();
         if conversations > CONVERSATIONS || keys > 200 || hints > 16 {
@@ -267,6 +273,14 @@ impl Simulation {
         });
         if seen as u64 != counted {
             self.fail(&format!("nodes count {counted} of {seen} conversations"));
+        }
+        if let Err(why) = self.mirror.agrees(&self.world) {
+            self.fail(&format!("the journal told otherwise: {why}"));
+        }
+        let told = std::mem::take(&mut *self.mirror.told.lock());
+        self.follower.apply(&told, self.world.now);
+        if let Err(why) = self.follower.agrees(&self.world) {
+            self.fail(&format!("who follows knows otherwise: {why}"));
         }
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct World {
     pub nodes: NodeSet,
     pub policy: Policy,
     pub now: u64,
-    random: u64,
+    pub random: u64,
 }
 
 impl World {

@@ -1,0 +1,352 @@
+//! The journal read back: conversations of a file, or of another process, enter this table.
+//!
+//! What comes in is [`Record`]s and [`Change`]s of another table. A node is found by name. One that the configuration
+//! does not name is remembered all the same (`homeless`): its conversations then meet what `on_node_down` says instead of
+//! silently beginning anew elsewhere, and serve again should the node come back. What is over is left out; what finds no
+//! room is too, and counted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::conversation::{Key, Phase};
+use super::counters::count;
+use super::journal::{Change, Keys, Record, Stage, What, slack, ticks};
+use super::lifecycle::Leaves;
+use super::{Affinity, Conversation, Now, Policy};
+use crate::session::{Fingerprint, NameTag};
+use crate::upstream::{Live, NodeId};
+
+/// What came of restoring.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Restored {
+    /// Conversations that are in the table.
+    pub conversations: usize,
+    /// Their keys.
+    pub keys: usize,
+    /// Of these, conversations whose node the configuration does not name.
+    pub homeless: usize,
+    /// Conversations left out because their time is over, or they have no key.
+    pub expired: usize,
+    /// Conversations left out because the table is full.
+    pub full: usize,
+    /// Keys that another conversation has as well, and used later.
+    pub conflicts: usize,
+    /// Records that no longer stand for what is in the table under their number: conversations left out, or given another
+    /// number.
+    pub stale: Vec<u32>,
+    /// Some have another number now.
+    pub renumbered: bool,
+}
+
+/// Why a conversation is left out.
+enum LeftOut {
+    Expired,
+    Full,
+}
+
+/// Nodes by name, found once.
+#[derive(Debug, Default)]
+struct Nodes(HashMap<(Arc<str>, Arc<str>), (NodeId, bool)>);
+
+impl Nodes {
+    /// The node, and whether the configuration names it.
+    fn find(&mut self, affinity: &Affinity, record: &Record) -> (NodeId, bool) {
+        let name = (Arc::clone(&record.group), Arc::clone(&record.node));
+        *self.0.entry(name).or_insert_with(|| {
+            let live = affinity.registry.machine(&record.group, &record.node);
+            (live.id(), live.is_configured())
+        })
+    }
+}
+
+impl Affinity {
+    /// Enters conversations of a file, best in the order of their numbers: then they keep them. For a table that nobody uses
+    /// yet; the nodes of the configuration must be known.
+    pub fn restore(&self, records: impl IntoIterator<Item = Record>, now: Now) -> Restored {
+        self.tell(now);
+        let mut restored = Restored::default();
+        let mut nodes = Nodes::default();
+        let mut spares: Vec<(u64, u32)> = Vec::new();
+        for record in records {
+            let (node, configured) = nodes.find(self, &record);
+            match self.adopt(&record, node, now) {
+                Ok((conversation, conflicts)) => {
+                    let state = conversation.lock();
+                    restored.conversations += 1;
+                    restored.keys += state.keys.len();
+                    restored.homeless += usize::from(!configured);
+                    restored.conflicts += conflicts;
+                    if state.slot != record.id {
+                        restored.stale.push(record.id);
+                        restored.renumbered = true;
+                    }
+                    if state.may_go() {
+                        spares.push((state.last_used, state.slot));
+                    }
+                }
+                Err(why) => {
+                    match why {
+                        LeftOut::Expired => restored.expired += 1,
+                        LeftOut::Full => restored.full += 1,
+                    }
+                    restored.stale.push(record.id);
+                }
+            }
+        }
+        // Longest idle first, as before.
+        spares.sort_unstable();
+        for (_, slot) in spares {
+            self.spare_at(slot);
+        }
+        restored
+    }
+
+    /// Enters one conversation, at rest; how many of its keys are another one's.
+    fn adopt(&self, record: &Record, node: NodeId, now: Now) -> Result<(Arc<Conversation>, usize), LeftOut> {
+        let last_used = used_until(record, now);
+        let due = Record { last_used: Now(last_used), ..record.clone() }.due();
+        if due <= now.0 || record.keys.is_empty() {
+            return Err(LeftOut::Expired);
+        }
+        let mut conflicts = 0;
+        let keys: Keys = record
+            .keys
+            .iter()
+            .copied()
+            .filter(|&key| {
+                let mine = self.table.get(key).is_none_or(|other| other.lock().last_used <= last_used);
+                conflicts += usize::from(!mine);
+                mine
+            })
+            .collect();
+        if keys.is_empty() {
+            return Err(LeftOut::Expired);
+        }
+        if !self.claim_keys(keys.len()) {
+            return Err(LeftOut::Full);
+        }
+        let phase = match record.stage {
+            Stage::Live => Phase::Live,
+            Stage::Lingering => Phase::Lingering,
+            Stage::Lost => Phase::Lost,
+        };
+        let conversation = Arc::new(Conversation::new(node, phase, &Policy::default(), now));
+        let mut taken: SmallVec<[(Arc<Conversation>, Fingerprint); 2]> = SmallVec::new();
+        {
+            let mut state = conversation.lock();
+            (state.created, state.last_used) = (record.created.0.min(now.0), last_used);
+            (state.idle, state.max) = (record.idle, record.max);
+            // Whatever request comes now is a later one than the first answer's.
+            (state.answered, state.confirmed, state.moved) = (true, record.confirmed, record.moved);
+            let max = self.max_conversations();
+            let Some(slot) = self.roll.enter_at(record.id, &conversation, due, now, max) else {
+                drop(state);
+                self.table.release(keys.len());
+                return Err(LeftOut::Full);
+            };
+            state.slot = slot;
+            state.told = ticks(record.last_used);
+            if state.is_counted() {
+                self.registry.with(node, Live::add_conversation);
+            }
+            for key in keys {
+                state.keys.push(Key::new(key, NameTag::default(), false));
+                if let Some(previous) = self.table.put(key, &conversation) {
+                    self.table.release(1);
+                    taken.push((previous, key));
+                }
+            }
+            self.report(&mut state, || What::Bound(record.keys.clone()));
+        }
+        for (previous, key) in taken {
+            conflicts += usize::from(self.disown(&previous, key) != node);
+        }
+        self.counters.conflicts.fetch_add(conflicts as u64, std::sync::atomic::Ordering::Relaxed);
+        Ok((conversation, conflicts))
+    }
+
+    fn spare_at(&self, slot: u32) {
+        let (found, _) = self.roll.some(slot, 1);
+        let Some(conversation) = found.first() else { return };
+        let mut state = conversation.lock();
+        if state.slot == slot && state.may_go() && !state.spare {
+            state.spare = true;
+            self.roll.spare(slot, state.phase != Phase::Live);
+        }
+    }
+}
+
+/// Follows the table of another process: applies what its journal tells, in that order.
+///
+/// Meanwhile this table may be in use: what both know is merged. Keys are added, never replaced as a whole; of two
+/// conversations that claim one key, the one used last has it; one that is used here does not expire because it was not used
+/// there.
+#[derive(Debug)]
+pub struct Follower {
+    affinity: Arc<Affinity>,
+    nodes: Nodes,
+    /// The conversations of the other table, by their numbers there.
+    known: HashMap<u32, Arc<Conversation>>,
+    /// What came of it so far; `stale` and `renumbered` mean nothing here.
+    pub sum: Restored,
+}
+
+impl Follower {
+    /// Nothing heard yet.
+    pub fn new(affinity: Arc<Affinity>) -> Self {
+        Self { affinity, nodes: Nodes::default(), known: HashMap::new(), sum: Restored::default() }
+    }
+
+    /// The other table has changed.
+    pub fn apply(&mut self, change: &Change, now: Now) {
+        self.affinity.tell(now);
+        let Change { what, record } = change;
+        let mine = self.known.get(&record.id).filter(|own| own.lock().phase != Phase::Gone).cloned();
+        let is_gone = matches!(what, What::Gone { .. });
+        if is_gone {
+            self.known.remove(&record.id);
+        }
+        match mine {
+            Some(conversation) => self.change(&conversation, what, record, now),
+            None if is_gone => {}
+            None => self.enter(record, now),
+        }
+    }
+
+    fn enter(&mut self, record: &Record, now: Now) {
+        let (node, configured) = self.nodes.find(&self.affinity, record);
+        match self.affinity.adopt(record, node, now) {
+            Ok((conversation, conflicts)) => {
+                let slot = {
+                    let state = conversation.lock();
+                    self.sum.keys += state.keys.len();
+                    state.slot
+                };
+                self.sum.conversations += 1;
+                self.sum.homeless += usize::from(!configured);
+                self.sum.conflicts += conflicts;
+                self.affinity.spare_at(slot);
+                self.known.insert(record.id, conversation);
+            }
+            Err(LeftOut::Expired) => self.sum.expired += 1,
+            Err(LeftOut::Full) => self.sum.full += 1,
+        }
+    }
+
+    fn change(&mut self, conversation: &Arc<Conversation>, what: &What, record: &Record, now: Now) {
+        let affinity = Arc::clone(&self.affinity);
+        if let What::Bound(keys) = what {
+            self.bind(conversation, keys);
+        } else if *what == What::Present {
+            self.bind(conversation, &record.keys);
+        }
+        let mut state = conversation.lock();
+        if state.phase == Phase::Gone {
+            return;
+        }
+        let used_here = state.in_flight > 0 || state.last_used > used_until(record, now);
+        if matches!(state.phase, Phase::Live | Phase::Pending) && record.stage == Stage::Live {
+            state.last_used = state.last_used.max(used_until(record, now));
+            (state.idle, state.max) = (record.idle, record.max);
+            affinity.roll.requeue(state.slot, state.due());
+        }
+        match what {
+            What::Unbound(keys) => {
+                for &key in keys {
+                    if state.forget(key).is_some() {
+                        affinity.table.remove(key, conversation);
+                    }
+                }
+                affinity.report(&mut state, || What::Unbound(keys.clone()));
+            }
+            What::Moved => {
+                let (node, _) = self.nodes.find(&affinity, record);
+                if node != state.node {
+                    count(&affinity.counters.moved);
+                    affinity.set_node(&mut state, node);
+                    state.moved = record.moved;
+                    affinity.report(&mut state, || What::Moved);
+                }
+            }
+            What::Confirmed if !state.confirmed => {
+                state.confirmed = true;
+                if state.phase == Phase::Live && std::mem::take(&mut state.spare) {
+                    affinity.roll.keep(state.slot);
+                }
+                affinity.report(&mut state, || What::Confirmed);
+            }
+            What::Stage => match record.stage {
+                Stage::Live => {
+                    affinity.set_phase(&mut state, Phase::Live);
+                    state.outlives(now, ms(record.idle));
+                    affinity.report(&mut state, || What::Stage);
+                }
+                Stage::Lingering => affinity.keep_for(&mut state, Phase::Lingering, ms(record.idle), now),
+                Stage::Lost => affinity.keep_for(&mut state, Phase::Lost, ms(record.idle), now),
+            },
+            What::Gone { ended } if *ended || !used_here => {
+                affinity.retire(conversation, &mut state, Leaves::Quietly);
+            }
+            What::Used => affinity.report_use(&mut state, now),
+            What::Bound(_) | What::Present | What::Confirmed | What::Gone { .. } => {}
+        }
+    }
+
+    /// Binds further keys of the other table's conversation.
+    fn bind(&mut self, conversation: &Arc<Conversation>, keys: &[Fingerprint]) {
+        let affinity = Arc::clone(&self.affinity);
+        let mut taken: SmallVec<[(Arc<Conversation>, Fingerprint); 2]> = SmallVec::new();
+        let mut bound = Keys::new();
+        let node = {
+            let mut state = conversation.lock();
+            if state.phase == Phase::Gone {
+                return;
+            }
+            for &key in keys {
+                if state.has(key) {
+                    continue;
+                }
+                if !affinity.claim_keys(1) {
+                    continue;
+                }
+                if let Some(previous) = affinity.table.put(key, conversation) {
+                    affinity.table.release(1);
+                    taken.push((previous, key));
+                }
+                state.keys.push(Key::new(key, NameTag::default(), false));
+                bound.push(key);
+            }
+            self.sum.keys += bound.len();
+            if !bound.is_empty() {
+                affinity.report(&mut state, || What::Bound(bound));
+            }
+            state.node
+        };
+        for (previous, key) in taken {
+            if affinity.disown(&previous, key) != node {
+                self.sum.conflicts += 1;
+                count(&affinity.counters.conflicts);
+            }
+        }
+    }
+}
+
+/// When it was last used at the latest; that may be a little later than now. A clock that went back moves it to now.
+fn used_until(record: &Record, now: Now) -> u64 {
+    let told = record.last_used.0.min(now.0);
+    match record.stage {
+        Stage::Live => told.saturating_add(millis(slack(ms(record.idle)))),
+        Stage::Lingering | Stage::Lost => told,
+    }
+}
+
+fn ms(millis: u32) -> Duration {
+    Duration::from_millis(millis.into())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
