@@ -13,6 +13,7 @@ use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
 use crate::telemetry::metrics::Tally;
+use crate::telemetry::series::Book;
 use crate::telemetry::{AccessLog, Format};
 use crate::upstream::Registry;
 
@@ -61,6 +62,8 @@ pub struct Gateway {
     stopping: AtomicBool,
     /// What each worker counts.
     tallies: Mutex<Vec<Arc<Tally>>>,
+    /// What is counted by upstream and node.
+    book: Book,
 }
 
 impl Gateway {
@@ -74,6 +77,8 @@ impl Gateway {
         let affinity = Affinity::new(limits(&config.affinity), Arc::clone(&registry));
         let fingerprinter = Fingerprinter::new(&secret(&config.affinity)?);
         let snapshot = Snapshot::compile(config, &registry)?;
+        let book = Book::default();
+        snapshot.count_in(&book);
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             registry,
@@ -87,6 +92,7 @@ impl Gateway {
             refused: Mutex::default(),
             stopping: AtomicBool::new(false),
             tallies: Mutex::default(),
+            book,
         }))
     }
 
@@ -108,6 +114,7 @@ impl Gateway {
     /// Makes a compiled configuration the present one.
     pub fn adopt(&self, snapshot: Arc<Snapshot>) {
         self.affinity.set_limits(limits(&snapshot.config.affinity));
+        snapshot.count_in(&self.book);
         self.snapshot.store(snapshot);
         self.refused.lock().1 = None;
         self.reloads.send_modify(|count| *count += 1);

@@ -4,6 +4,7 @@ mod access_log;
 mod events;
 pub mod metrics;
 mod record;
+pub mod series;
 
 pub use access_log::{AccessLog, Lines};
 pub use events::init_events;

@@ -62,6 +62,8 @@ pub struct Live {
     connections: AtomicU32,
     idle_connections: AtomicU32,
     conversations: AtomicU64,
+    /// What became of its conversations.
+    pub fates: super::Fates,
     last_chosen_ms: AtomicU64,
     health_since_ms: AtomicU64,
     ejected_until_ms: AtomicU64,
@@ -93,6 +95,7 @@ impl Live {
             connections: AtomicU32::new(0),
             idle_connections: AtomicU32::new(0),
             conversations: AtomicU64::new(0),
+            fates: super::Fates::default(),
             last_chosen_ms: AtomicU64::new(0),
             health_since_ms: AtomicU64::new(0),
             ejected_until_ms: AtomicU64::new(0),

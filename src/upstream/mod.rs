@@ -6,12 +6,14 @@
 //! and random numbers are arguments.
 
 mod balance;
+mod fates;
 mod health;
 mod live;
 mod node;
 mod registry;
 
 pub use balance::{Balance, Pick};
+pub use fates::{Fate, Fates};
 pub use health::{Checked, together};
 pub use live::{Admin, EJECT_MAX, Health, InFlight, Live, NodeId, OpenConnection};
 pub use node::{Node, NodeLimits, NodeSet, NodeSpec};

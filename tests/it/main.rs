@@ -12,6 +12,7 @@ mod health;
 mod http2;
 mod learning;
 mod messages;
+mod metrics;
 mod program;
 mod published;
 mod reload;
