@@ -21,6 +21,7 @@ mod expectations;
 mod explanation;
 mod message;
 mod rehearsal;
+mod watch;
 mod wsdl;
 
 /// Castile keeps every stateful SOAP conversation on the backend node that holds its state.

@@ -9,11 +9,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin;
 use crate::config::model::Admin;
-use crate::config::{self, Config, Loaded, Problem};
+use crate::config::{self, Config, Loaded, Problem, Sources};
 use crate::gateway::{Gateway, Snapshot};
 use crate::health;
 use crate::proxy::Server;
 use crate::telemetry::init_events;
+
+use super::watch::{self, Watched};
 
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
@@ -43,6 +45,7 @@ pub fn run(args: &Args) -> ExitCode {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    let watched = Arc::new(Watched::new(Sources::of(&loaded)));
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -75,7 +78,7 @@ pub fn run(args: &Args) -> ExitCode {
     if let Some(Ok(address)) = admin.as_ref().map(admin::Listener::address) {
         tracing::info!(%address, "admin API");
     }
-    match runtime.block_on(control(&gateway, server, admin, args)) {
+    match runtime.block_on(control(&gateway, server, admin, args, watched)) {
         Ok(server) => {
             let limit = gateway.snapshot().config.shutdown.limit;
             tracing::info!(?limit, "stopping: requests under way are finished");
@@ -119,6 +122,7 @@ async fn control(
     mut server: Server,
     admin: Option<admin::Listener>,
     args: &Args,
+    watched: Arc<Watched>,
 ) -> Result<Server, std::io::Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -128,6 +132,8 @@ async fn control(
     // SIGTERM was received; serving ends then.
     let mut stop_at = None;
     let mut background = tokio::task::JoinSet::new();
+    let (tell_changed, mut changed) = tokio::sync::mpsc::channel(1);
+    background.spawn(watch::run(Arc::clone(gateway), Arc::clone(&watched), tell_changed));
     background.spawn(health::run(Arc::clone(gateway)));
     if let Some(admin) = admin {
         background.spawn(admin.run());
@@ -148,7 +154,11 @@ async fn control(
                 gateway.begin_stopping();
                 return Ok(server);
             }
-            _ = hangup.recv() => reload(gateway, &mut server, args),
+            _ = hangup.recv() => reload(gateway, &mut server, args, &watched),
+            Some(()) = changed.recv() => {
+                tracing::info!("files of the configuration have changed");
+                reload(gateway, &mut server, args, &watched);
+            }
             _ = reopen.recv() => gateway.access_log.reopen(),
             _ = sweep.tick() => {
                 while gateway.affinity.sweep(gateway.now(), SWEEP_STEP) >= SWEEP_STEP {
@@ -160,36 +170,41 @@ async fn control(
 }
 
 /// Takes over the changed file, or says why not and changes nothing.
-fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args) {
-    let loaded = match load(&args.config) {
-        Ok(loaded) => loaded,
+fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args, watched: &Watched) {
+    let before = watched.look();
+    let sources = match load(&args.config) {
+        Ok(loaded) => {
+            let sources = Sources::of(&loaded);
+            match take_over(gateway, server, loaded) {
+                Ok(()) => tracing::info!("configuration taken over"),
+                Err(why) => {
+                    tracing::error!("reload refused: {why}");
+                    gateway.refuse_reload(why);
+                }
+            }
+            sources
+        }
         Err(problems) => {
             tell(&problems);
             tracing::error!(problems = problems.len(), "reload refused: nothing has changed");
-            let first = problems.first().map(ToString::to_string).unwrap_or_default();
-            gateway.refuse_reload(first);
-            return;
+            gateway.refuse_reload(problems.first().map(ToString::to_string).unwrap_or_default());
+            before.0.with_problems(&problems)
         }
     };
+    watched.was_read(&before, sources);
+}
+
+/// # Errors
+/// Why not; nothing has changed then.
+fn take_over(gateway: &Arc<Gateway>, server: &mut Server, loaded: Loaded) -> Result<(), String> {
     let old = gateway.snapshot();
     let restart = config::needs_restart(&old.config, &loaded.config);
     if !restart.is_empty() {
-        for what in &restart {
-            tracing::error!("reload refused: {}: {}", what.key, what.reason);
-            gateway.refuse_reload(format!("{}: {}", what.key, what.reason));
-        }
-        return;
+        let why: Vec<_> = restart.iter().map(|what| format!("{}: {}", what.key, what.reason)).collect();
+        return Err(why.join("; "));
     }
-    let adopted = Snapshot::compile(loaded.config, &gateway.registry)
-        .map_err(|error| error.to_string())
-        .and_then(|snapshot| server.adopt(Arc::new(snapshot)).map_err(|error| error.to_string()));
-    match adopted {
-        Ok(()) => tracing::info!("configuration taken over"),
-        Err(error) => {
-            tracing::error!("reload refused: {error}");
-            gateway.refuse_reload(error);
-        }
-    }
+    let snapshot = Snapshot::compile(loaded.config, &gateway.registry).map_err(|error| error.to_string())?;
+    server.adopt(Arc::new(snapshot)).map_err(|error| error.to_string())
 }
 
 fn tell(problems: &[Problem]) {

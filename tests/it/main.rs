@@ -24,4 +24,5 @@ mod timeouts;
 #[path = "../http/unambiguous.rs"]
 #[allow(dead_code, reason = "tests/http needs more of it")]
 mod unambiguous;
+mod watching;
 mod wrong_nodes;
