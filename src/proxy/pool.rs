@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
@@ -44,6 +44,9 @@ pub enum ConnectError {
     /// The node is at its limit of connections.
     #[error("the node is at its limit of connections")]
     Limit,
+    /// This process has no descriptor, port or memory left for it.
+    #[error("nothing is left to connect with: {0}")]
+    Exhausted(io::Error),
     /// It did not stand in time.
     #[error("no connection in time")]
     Timeout,
@@ -63,9 +66,19 @@ impl ConnectError {
     pub fn is_nodes(&self) -> bool {
         match self {
             Self::Timeout | Self::Name(_) | Self::Io(_) => true,
-            Self::Limit | Self::Unknown => false,
+            Self::Limit | Self::Exhausted(_) | Self::Unknown => false,
         }
     }
+}
+
+/// A new connection. That there is no socket to be had says nothing about the node.
+async fn dial(address: SocketAddr) -> Result<TcpStream, ConnectError> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(ConnectError::Exhausted)?;
+    socket.connect(address).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory => ConnectError::Exhausted(error),
+        _ => ConnectError::Io(error),
+    })
 }
 
 /// Idle node connections of one worker.
@@ -145,7 +158,7 @@ impl Pool {
         let open = known.live.try_open(known.limits.connections).ok_or(ConnectError::Limit)?;
         let standing = async {
             let address = self.resolve(&target.url.host, target.url.port).await?;
-            let tcp = TcpStream::connect(address).await?;
+            let tcp = dial(address).await?;
             tcp.set_nodelay(true)?;
             match (&target.server_name, &upstream.tls) {
                 (Some(name), Some(tls)) => {

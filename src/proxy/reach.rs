@@ -10,7 +10,7 @@ use super::log::Told;
 use super::pool::{ConnectError, NodeConnection};
 use super::reply::Failure;
 use super::worker::Worker;
-use crate::affinity::{Ask, Refusal, Visit};
+use crate::affinity::{Ask, Code, Refusal, Visit};
 use crate::gateway::{Route, Upstream};
 use crate::head::{Name, Request, Response};
 use crate::session::RequestKeys;
@@ -62,6 +62,11 @@ pub async fn reach(
                 let exists = visit.is_pinned();
                 if exists && matches!(error, ConnectError::Limit) {
                     return Err(Refusal::Busy { node: visit.node() }.into());
+                }
+                // Nor must it cost a session its node that we have run out.
+                if exists && matches!(error, ConnectError::Exhausted(_)) {
+                    told.code = Code::Later;
+                    return Err(Refusal::TryLater { node: visit.node() }.into());
                 }
                 // The node of a conversation may only have stumbled: it is asked again before it is given up.
                 if exists && attempts_here < upstream.config.attempts && began.elapsed() < route.timeouts.connect {
