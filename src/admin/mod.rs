@@ -7,21 +7,27 @@
 //! | `GET /metrics` | read | Prometheus text |
 //! | `GET /v1/nodes` | read | all nodes |
 //! | `POST /v1/nodes/UPSTREAM/NODE/{ready,drain,maint}` | operate | the node, changed |
+//! | `POST /v1/preview?after=CURSOR` | read | what taking over a configuration would do to conversations |
+//! | `GET /v1/reload` | read | reloads taken over and refused |
+//! | `POST /v1/reload?force=true` | admin | the same, before the reload asked for |
 //! | `/v1/conversations...` | read, operate | conversations: see `conversations` |
 //!
 //! It runs on the runtime of the control plane; what it reads are atomics and the present snapshot, so that no request waits
 //! for it. Who may do what is decided in `access`. Nothing changes by a GET, and no answer names a session id.
 
 mod access;
+mod body;
 mod conversations;
 mod metrics;
 mod nodes;
+mod reload;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -117,8 +123,16 @@ impl Listener {
 
 async fn serve(gateway: Arc<Gateway>, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr, own: IpAddr) {
     let service = service_fn(|request: Request<Incoming>| {
-        let reply = reply(&gateway, &request, peer, own);
-        async move { Ok::<_, Infallible>(reply) }
+        let gateway = Arc::clone(&gateway);
+        async move {
+            let (head, body) = request.into_parts();
+            // Nothing else has a body.
+            let body = if head.uri.path() == "/v1/preview" { body::read(body).await } else { Ok(Bytes::new()) };
+            Ok::<_, Infallible>(match body {
+                Ok(body) => reply(&gateway, &Request::from_parts(head, body), peer, own),
+                Err(status) => plain(status, "the body cannot be read"),
+            })
+        }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(16 * 1024);
@@ -136,16 +150,22 @@ enum Asked<'a> {
     Nodes,
     SetState { upstream: &'a str, node: &'a str, state: crate::upstream::Admin },
     Conversations(conversations::Asked),
+    Preview,
+    Reloads,
+    Reload,
 }
 
 /// Reads a path. The answer says by which method it is asked for, and what role that needs; `None` = nobody's path.
-fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
+fn asked<'a>(path: &'a str, by: &Method) -> Option<(Asked<'a>, Method, Option<Role>)> {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     Some(match parts.as_slice() {
         ["live"] => (Asked::Live, Method::GET, None),
         ["ready"] => (Asked::Ready, Method::GET, None),
         ["metrics"] => (Asked::Metrics, Method::GET, Some(Role::Read)),
         ["v1", "nodes"] => (Asked::Nodes, Method::GET, Some(Role::Read)),
+        ["v1", "reload"] if *by == Method::POST => (Asked::Reload, Method::POST, Some(Role::Admin)),
+        ["v1", "reload"] => (Asked::Reloads, Method::GET, Some(Role::Read)),
+        ["v1", "preview"] => (Asked::Preview, Method::POST, Some(Role::Read)),
         ["v1", "conversations", rest @ ..] => {
             let (asked, method, role) = conversations::asked(rest)?;
             (Asked::Conversations(asked), method, Some(role))
@@ -158,8 +178,8 @@ fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
     })
 }
 
-fn reply<B>(gateway: &Gateway, request: &Request<B>, peer: SocketAddr, own: IpAddr) -> Response<String> {
-    let Some((asked, method, role)) = asked(request.uri().path()) else {
+fn reply(gateway: &Gateway, request: &Request<Bytes>, peer: SocketAddr, own: IpAddr) -> Response<String> {
+    let Some((asked, method, role)) = asked(request.uri().path(), request.method()) else {
         return plain(StatusCode::NOT_FOUND, "there is nothing here; see GET /v1/nodes, /metrics, /ready, /live");
     };
     let is_head = method == Method::GET && request.method() == Method::HEAD;
@@ -185,6 +205,18 @@ fn reply<B>(gateway: &Gateway, request: &Request<B>, peer: SocketAddr, own: IpAd
         Asked::Ready => ready(gateway),
         Asked::Metrics => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::text(gateway)),
         Asked::Nodes => json(StatusCode::OK, &nodes::all(gateway)),
+        Asked::Reloads => json(StatusCode::OK, &reload::shown(gateway)),
+        Asked::Reload => match reload::ask(gateway, request.uri().query().unwrap_or_default()) {
+            Ok(before) => {
+                tracing::info!(%peer, caller, asked = %request.uri(), "reload asked for");
+                json(StatusCode::OK, &before)
+            }
+            Err((status, message)) => plain(status, &message),
+        },
+        Asked::Preview => match reload::preview(gateway, request.uri().query().unwrap_or_default(), request.body()) {
+            Ok(effect) => json(StatusCode::OK, &effect),
+            Err((status, message)) => plain(status, &message),
+        },
         Asked::Conversations(asked) => {
             match conversations::answer(gateway, asked, request.uri().query().unwrap_or_default()) {
                 Ok(done) => {

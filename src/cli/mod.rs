@@ -11,6 +11,7 @@ pub mod demo;
 pub mod explain;
 pub mod nodes;
 pub mod presets;
+pub mod reload;
 pub mod run;
 pub mod schema;
 pub mod test;
@@ -141,6 +142,17 @@ pub enum Command {
     /// asked; 2 = wrong usage.
     #[command(verbatim_doc_comment)]
     Conversations(conversations::Args),
+    /// Have a running gateway take its changed files over, as SIGHUP does, and tell what came of it
+    ///
+    /// castile check FILE --against URL tells before what it would do to the
+    /// conversations that live now. Where more would be lost than
+    /// reload.max_conversations_lost of the running gateway allows, it is refused
+    /// unless forced. Needs the role admin.
+    ///
+    /// Exit codes: 0 = taken over; 1 = refused, or the gateway cannot be asked;
+    /// 2 = wrong usage.
+    #[command(verbatim_doc_comment)]
+    Reload(reload::Args),
     /// List the presets, or print the rules of one
     Presets(presets::Args),
 }
@@ -158,6 +170,7 @@ pub fn run() -> ExitCode {
         | Command::Schema
         | Command::Nodes(_)
         | Command::Conversations(_)
+        | Command::Reload(_)
         | Command::Presets(_) => {}
     }
     let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -170,6 +183,7 @@ pub fn run() -> ExitCode {
         Command::Test(args) => test::run(&args, &mut out, &mut err),
         Command::Nodes(args) => nodes::run(&args, &mut out, &mut err),
         Command::Conversations(args) => conversations::run(&args, &mut out, &mut err),
+        Command::Reload(args) => reload::run(&args, &mut out, &mut err),
         Command::Presets(args) => presets::run(&args, &mut out, &mut err),
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::admin;
 use crate::config::model::Admin;
 use crate::config::{self, Config, Loaded, Problem, Sources};
-use crate::gateway::{Gateway, Snapshot};
+use crate::gateway::{Gateway, Outlook, Preview, Snapshot};
 use crate::health;
 use crate::proxy::Server;
 use crate::telemetry::init_events;
@@ -132,6 +133,7 @@ async fn control(
     // SIGTERM was received; serving ends then.
     let mut stop_at = None;
     let mut background = tokio::task::JoinSet::new();
+    let mut asked = gateway.asked_reloads();
     let (tell_changed, mut changed) = tokio::sync::mpsc::channel(1);
     background.spawn(watch::run(Arc::clone(gateway), Arc::clone(&watched), tell_changed));
     background.spawn(health::run(Arc::clone(gateway)));
@@ -154,10 +156,11 @@ async fn control(
                 gateway.begin_stopping();
                 return Ok(server);
             }
-            _ = hangup.recv() => reload(gateway, &mut server, args, &watched),
+            _ = hangup.recv() => reload(gateway, &mut server, args, &watched, false),
+            Some(force) = next_asked(&mut asked) => reload(gateway, &mut server, args, &watched, force),
             Some(()) = changed.recv() => {
                 tracing::info!("files of the configuration have changed");
-                reload(gateway, &mut server, args, &watched);
+                reload(gateway, &mut server, args, &watched, false);
             }
             _ = reopen.recv() => gateway.access_log.reopen(),
             _ = sweep.tick() => {
@@ -170,12 +173,12 @@ async fn control(
 }
 
 /// Takes over the changed file, or says why not and changes nothing.
-fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args, watched: &Watched) {
+fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args, watched: &Watched, force: bool) {
     let before = watched.look();
     let sources = match load(&args.config) {
         Ok(loaded) => {
             let sources = Sources::of(&loaded);
-            match take_over(gateway, server, loaded) {
+            match take_over(gateway, server, loaded, force) {
                 Ok(()) => tracing::info!("configuration taken over"),
                 Err(why) => {
                     tracing::error!("reload refused: {why}");
@@ -194,9 +197,17 @@ fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args, watched: &Wa
     watched.was_read(&before, sources);
 }
 
+/// The next reload that somebody asks for; never comes where another one heeds them.
+async fn next_asked(asked: &mut Option<UnboundedReceiver<bool>>) -> Option<bool> {
+    match asked {
+        Some(asked) => asked.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// # Errors
 /// Why not; nothing has changed then.
-fn take_over(gateway: &Arc<Gateway>, server: &mut Server, loaded: Loaded) -> Result<(), String> {
+fn take_over(gateway: &Arc<Gateway>, server: &mut Server, loaded: Loaded, force: bool) -> Result<(), String> {
     let old = gateway.snapshot();
     let restart = config::needs_restart(&old.config, &loaded.config);
     if !restart.is_empty() {
@@ -204,6 +215,16 @@ fn take_over(gateway: &Arc<Gateway>, server: &mut Server, loaded: Loaded) -> Res
         return Err(why.join("; "));
     }
     let snapshot = Snapshot::compile(loaded.config, &gateway.registry).map_err(|error| error.to_string())?;
+    if let (Some(limit), false) = (old.config.reload.max_conversations_lost, force) {
+        let outlook = Outlook::of(&snapshot);
+        let lost = Preview::new(gateway, &outlook, 0).finish().lost();
+        if lost > limit {
+            return Err(format!(
+                "{lost} conversations would be lost, and reload.max_conversations_lost allows {limit}; drain their nodes first, \
+                 or use castile reload --force"
+            ));
+        }
+    }
     server.adopt(Arc::new(snapshot)).map_err(|error| error.to_string())
 }
 

@@ -36,7 +36,6 @@ const PENDING: &[Pending] = &[
     row("upstreams.*.limits.queue_timeout", "", "no request waits"),
     row("affinity.store", "", "pins are kept in memory only"),
     row("affinity.on_store_down", "", "there is no store that could be down"),
-    row("reload.max_conversations_lost", "", "every reload that is valid is taken over"),
 ];
 
 /// One warning for each row that the file meets, at its first place.

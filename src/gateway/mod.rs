@@ -4,6 +4,7 @@
 //! present snapshot, the affinity table and the logs, and takes over new configurations.
 
 mod lesson;
+mod preview;
 pub mod reading;
 mod rewriting;
 mod routes;
@@ -12,6 +13,7 @@ mod snapshot;
 pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};
+pub use preview::{Effect, Group, Outlook, Preview};
 pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
 pub(crate) use shared::unix_ms;

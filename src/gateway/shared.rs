@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use super::{Snapshot, SnapshotError};
@@ -59,6 +60,8 @@ pub struct Gateway {
     reloads: watch::Sender<u64>,
     /// How many reloads were refused, and why the last one was, unless one was taken over since.
     refused: Mutex<(u64, Option<String>)>,
+    /// Who asks for a reload, forced or not, and until somebody heeds them, the other end.
+    asked: (UnboundedSender<bool>, Mutex<Option<UnboundedReceiver<bool>>>),
     stopping: AtomicBool,
     /// What each worker counts.
     tallies: Mutex<Vec<Arc<Tally>>>,
@@ -78,6 +81,7 @@ impl Gateway {
         let fingerprinter = Fingerprinter::new(&secret(&config.affinity)?);
         let snapshot = Snapshot::compile(config, &registry)?;
         let book = Book::default();
+        let (asked, heard) = unbounded_channel();
         snapshot.count_in(&book);
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -90,6 +94,7 @@ impl Gateway {
             inspecting: AtomicU64::new(0),
             reloads: watch::Sender::new(0),
             refused: Mutex::default(),
+            asked: (asked, Mutex::new(Some(heard))),
             stopping: AtomicBool::new(false),
             tallies: Mutex::default(),
             book,
@@ -140,6 +145,16 @@ impl Gateway {
     /// How many reloads were refused, and why the last one was, unless one was taken over since.
     pub fn refused_reloads(&self) -> (u64, Option<String>) {
         self.refused.lock().clone()
+    }
+
+    /// Asks whoever reloads to do so; `force`: however many conversations are lost. False where nobody does.
+    pub fn ask_reload(&self, force: bool) -> bool {
+        self.asked.1.lock().is_none() && self.asked.0.send(force).is_ok()
+    }
+
+    /// What [`Gateway::ask_reload`] asks for, for whoever reloads; there is one.
+    pub fn asked_reloads(&self) -> Option<UnboundedReceiver<bool>> {
+        self.asked.1.lock().take()
     }
 
     /// From now on readiness says that no new work is welcome.
