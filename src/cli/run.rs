@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::admin;
 use crate::config::model::Admin;
 use crate::config::{self, Config, Loaded, Problem, Sources};
-use crate::gateway::{Gateway, Snapshot};
+use crate::gateway::Gateway;
 use crate::health;
 use crate::proxy::Server;
 use crate::telemetry::init_events;
@@ -203,7 +203,7 @@ fn take_over(gateway: &Arc<Gateway>, server: &mut Server, loaded: Loaded) -> Res
         let why: Vec<_> = restart.iter().map(|what| format!("{}: {}", what.key, what.reason)).collect();
         return Err(why.join("; "));
     }
-    let snapshot = Snapshot::compile(loaded.config, &gateway.registry).map_err(|error| error.to_string())?;
+    let snapshot = gateway.compile(loaded.config).map_err(|error| error.to_string())?;
     server.adopt(Arc::new(snapshot)).map_err(|error| error.to_string())
 }
 
