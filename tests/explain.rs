@@ -326,3 +326,21 @@ fn every_address_that_is_rewritten_is_told_and_every_signed_one() {
         assert!(found[3].contains(told), "{found:?}");
     }
 }
+
+#[test]
+fn it_tells_that_nodes_would_be_asked() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    for (unknown_key, asks) in [("ask_nodes", true), ("balance", false)] {
+        let file = folder.path().join("castile.yaml");
+        let yaml = format!(
+            "listeners: [{{name: public, address: '127.0.0.1:0'}}]\nroutes: [{{upstream: app}}]\nupstreams: {{app: {{\
+             nodes: [{{name: a, url: 'http://127.0.0.1:1'}}], \
+             sticky: {{presets: [axis2-soapsession], unknown_key: {unknown_key}}}}}}}\n"
+        );
+        std::fs::write(&file, yaml).expect("a file can be written");
+        let request = sample("soap11-wsa200508-3-followup-request.xml");
+        let told = json(&Args { config: file, preset: Vec::new(), ..args(request, None) });
+        let reason = told["decision"]["reason"].as_str().expect("a reason");
+        assert_eq!(reason.contains("asks the nodes in turn"), asks, "{reason}");
+    }
+}

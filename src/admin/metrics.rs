@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::nodes::{health_text, state_text};
 use crate::affinity::Code;
-use crate::gateway::{Gateway, Snapshot};
+use crate::gateway::{Gateway, Snapshot, Upstream};
 use crate::telemetry::metrics::{self as m, Metric, Text};
 use crate::telemetry::series::Event;
 use crate::upstream::{Admin, Fate, Health, Live};
@@ -34,6 +34,7 @@ pub fn text(gateway: &Gateway) -> String {
     text.one(m::HINTS, gauges.hints as f64);
 
     by_upstream(&mut text, &snapshot);
+    upstreams(&mut text, &snapshot);
 
     // A machine has one set of numbers, however many upstreams name it.
     let machines: Vec<Arc<Live>> =
@@ -45,6 +46,7 @@ pub fn text(gateway: &Gateway) -> String {
     };
     each(m::NODE_REQUESTS, &|live| live.served() as f64);
     each(m::NODE_FAILURES, &|live| live.failures() as f64);
+    each(m::NODE_RECEIVER_FAULTS, &|live| live.receiver_faults() as f64);
     each(m::NODE_EJECTIONS, &|live| live.ejected() as f64);
     each(m::NODE_HEALTH_CHANGES, &|live| live.health_changes() as f64);
     each(m::NODE_IN_FLIGHT, &|live| f64::from(live.requests()));
@@ -112,6 +114,21 @@ fn by_upstream(text: &mut Text, snapshot: &Snapshot) {
     text.many(m::REQUEST_EVENTS, events.iter().map(|(labels, count)| (&labels[..], *count as f64)));
     text.histograms(m::FIRST_BYTE, all.iter().map(|(labels, series)| (&labels[..], series.first_byte())));
     text.histograms(m::UPSTREAM_DURATION, all.iter().map(|(labels, series)| (&labels[..], series.total())));
+}
+
+/// What is counted of each upstream.
+fn upstreams(text: &mut Text, snapshot: &Snapshot) {
+    let each = |upstream: &'_ Arc<Upstream>| {
+        let name = upstream.config.name.clone();
+        upstream.events.each().map(|(event, count)| (name.clone(), event, count)).collect::<Vec<_>>()
+    };
+    let events: Vec<_> = snapshot.upstreams.iter().flat_map(each).collect();
+    let labels: Vec<_> = events.iter().map(|(name, event, _)| [("upstream", &**name), ("event", *event)]).collect();
+    let counts = events.iter().map(|(_, _, count)| *count as f64);
+    text.many(m::UPSTREAM_EVENTS, labels.iter().zip(counts).map(|(labels, count)| (&labels[..], count)));
+    let waiting = snapshot.upstreams.iter().map(|one| ([("upstream", one.config.name.as_str())], one.events.waiting()));
+    let waiting: Vec<_> = waiting.collect();
+    text.many(m::UPSTREAM_WAITING, waiting.iter().map(|(labels, count)| (&labels[..], f64::from(*count))));
 }
 
 /// One sample for each machine and each word it could be described by; 1 for the one that holds.

@@ -6,6 +6,7 @@
 //! | `GET /ready` | none | 200 while new work is welcome, else 503; with what is amiss as JSON |
 //! | `GET /metrics` | read | Prometheus text |
 //! | `GET /v1/nodes` | read | all nodes |
+//! | `GET /v1/nodes/UPSTREAM/NODE` | read | one node, and how long it will still have conversations |
 //! | `POST /v1/nodes/UPSTREAM/NODE/{ready,drain,maint}` | operate | the node, changed |
 //! | `POST /v1/preview?after=CURSOR` | read | what taking over a configuration would do to conversations |
 //! | `GET /v1/reload` | read | reloads taken over and refused |
@@ -148,6 +149,7 @@ enum Asked<'a> {
     Ready,
     Metrics,
     Nodes,
+    Node { upstream: &'a str, node: &'a str },
     SetState { upstream: &'a str, node: &'a str, state: crate::upstream::Admin },
     Conversations(conversations::Asked),
     Preview,
@@ -170,6 +172,7 @@ fn asked<'a>(path: &'a str, by: &Method) -> Option<(Asked<'a>, Method, Option<Ro
             let (asked, method, role) = conversations::asked(rest)?;
             (Asked::Conversations(asked), method, Some(role))
         }
+        ["v1", "nodes", upstream, node] => (Asked::Node { upstream, node }, Method::GET, Some(Role::Read)),
         ["v1", "nodes", upstream, node, state] => {
             let state = nodes::state_of(state)?;
             (Asked::SetState { upstream, node, state }, Method::POST, Some(Role::Operate))
@@ -228,6 +231,10 @@ fn reply(gateway: &Gateway, request: &Request<Bytes>, peer: SocketAddr, own: IpA
                 Err((status, message)) => plain(status, &message),
             }
         }
+        Asked::Node { upstream, node } => match nodes::one(gateway, upstream, node) {
+            Some(node) => json(StatusCode::OK, &node),
+            None => plain(StatusCode::NOT_FOUND, "there is no such node"),
+        },
         Asked::SetState { upstream, node, state } => {
             let Some(before) = nodes::set_state(gateway, upstream, node, state) else {
                 return plain(StatusCode::NOT_FOUND, "there is no such node");
@@ -252,7 +259,7 @@ fn ready(gateway: &Gateway) -> Response<String> {
         notes.push(format!("the last reload was refused: {why}"));
     }
     for upstream in &gateway.snapshot().upstreams {
-        if !upstream.nodes.nodes().iter().any(|node| node.live.takes_new(now_ms)) {
+        if !upstream.nodes.nodes().iter().any(|node| node.takes_new(now_ms)) {
             notes.push(format!("no node of upstream {} takes new conversations", upstream.config.name));
         }
     }

@@ -43,6 +43,12 @@ pub enum Refusal {
         /// The node that has it.
         node: NodeId,
     },
+    /// The node of its conversation cannot serve, and `on_node_down: wait`: it may return. The pin stays.
+    #[error("the node of this conversation is away")]
+    Away {
+        /// The node that has it.
+        node: NodeId,
+    },
     /// The node of its conversation is at its request limit.
     #[error("the node of this conversation is at its limit")]
     Busy {
@@ -65,7 +71,7 @@ impl Refusal {
     pub fn code(self) -> Code {
         match self {
             Self::SessionLost { .. } => Code::Lost,
-            Self::TryLater { .. } => Code::Later,
+            Self::TryLater { .. } | Self::Away { .. } => Code::Later,
             Self::Busy { .. } => Code::Busy,
             Self::NoNode => Code::NoNode,
             Self::UnknownKey => Code::Rejected,

@@ -54,6 +54,8 @@ codes! {
     Balanced = "bal",
     /// The balancer; the request carries a key that nobody knows.
     Unknown = "unknown",
+    /// Asked whether it knows a key that nobody knows here, and it serves the request.
+    Asked = "ask",
     /// The conversation's node cannot serve; another route tag of the request names the one that takes over.
     Secondary = "second",
     /// The conversation's node cannot serve; the conversation was moved.

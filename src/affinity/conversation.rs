@@ -181,6 +181,11 @@ impl State {
         }
     }
 
+    /// When it is over however much it is used; `None` = never.
+    pub fn last_day(&self) -> Option<u64> {
+        (self.max != NEVER).then(|| after(self.created, self.max))
+    }
+
     /// When it would be over if it were at rest from now on.
     pub fn rest_due(&self, now: Now) -> u64 {
         after(now.0, self.idle).min(after(self.created, self.max))

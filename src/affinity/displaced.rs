@@ -39,7 +39,9 @@ impl Visit {
                     return Err(Refusal::NoNode);
                 }
             }
-            OnNodeDown::Fault => {}
+            // Whoever has left the configuration of this upstream does not return.
+            OnNodeDown::Wait if ask.nodes.get(old).is_some() => return Err(Refusal::Away { node: old }),
+            OnNodeDown::Fault | OnNodeDown::Wait => {}
         }
         let up = ask.nodes.get(old).is_some_and(|node| node.live.serves() && node.live.health() == Health::Up);
         if tried && up {

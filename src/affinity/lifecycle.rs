@@ -96,16 +96,12 @@ impl Affinity {
             .is_some_and(|conversation| conversation.lock().look(now) == super::conversation::Look::Alive)
     }
 
-    /// Every conversation's node, keys and whether its node counts it.
-    #[cfg(test)]
-    pub(super) fn inspect(&self, mut f: impl FnMut(NodeId, &[Fingerprint], bool)) {
-        for conversation in self.roll.all() {
-            let (node, keys, counted) = {
-                let state = conversation.lock();
-                (state.node, state.keys.iter().map(Key::fingerprint).collect::<Vec<_>>(), state.is_counted())
-            };
-            f(node, &keys, counted);
-        }
+    /// Whether a key belongs to a conversation, be it one that is lost. Uses nothing.
+    pub fn is_bound(&self, key: Fingerprint, now: Now) -> bool {
+        use super::conversation::Look;
+        self.table
+            .get(key)
+            .is_some_and(|conversation| matches!(conversation.lock().look(now), Look::Alive | Look::Lost))
     }
 
     /// Removes conversations whose time is over, looking at `at_most`; the control plane calls it now and then. Returns how

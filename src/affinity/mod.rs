@@ -22,6 +22,7 @@
 
 mod answer;
 mod ask;
+mod asking;
 mod code;
 mod conversation;
 mod counters;
@@ -30,6 +31,7 @@ mod hints;
 mod journal;
 mod lifecycle;
 mod operate;
+mod outlook;
 mod place;
 mod policy;
 mod restore;
@@ -40,12 +42,14 @@ mod tests;
 mod visit;
 
 pub use ask::{Ask, End, Learning, Now, Outcome, Refusal};
+pub use asking::NOBODY_FOR;
 pub use code::Code;
 pub use conversation::Conversation;
 pub use counters::{Counters, Gauges};
 pub use journal::{Change, Journal, Keys, Record, Sink, Stage, What, slack};
 pub use lifecycle::Affinity;
 pub use operate::{Operated, Seen, Standing};
+pub use outlook::Outlook;
 pub use policy::{Limits, OnNodeDown, Policy, SharedSessions, UnknownKey, WhenFull};
 pub use restore::{Follower, Restored};
 pub use visit::Visit;

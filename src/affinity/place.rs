@@ -144,7 +144,7 @@ impl Affinity {
         }
         let stranger = keys.has_server_issued_pin();
         if stranger || keys.unreadable {
-            let remembered = keys.weak.iter().find_map(|&key| self.hinted(key, ask));
+            let remembered = keys.weak.iter().find_map(|key| self.hinted(key.fingerprint, ask));
             if let Some(node) = remembered {
                 return admit(node, Code::Weak);
             }

@@ -21,7 +21,7 @@ pub struct Policy {
     pub nodes_share_sessions: SharedSessions,
     /// Keys of one conversation; beyond it the one unused for longest is dropped.
     pub keys_per_conversation: usize,
-    /// How long a weak key is remembered.
+    /// How long a weak key is remembered, unless it names the client connection.
     pub weak: Duration,
     /// How long a lost conversation keeps telling parallel calls so.
     pub tombstone: Duration,
@@ -53,6 +53,8 @@ pub enum UnknownKey {
     Balance,
     /// It is refused.
     Reject,
+    /// As balanced, where the caller does not ask the nodes ([`super::Affinity::place_asked`]).
+    AskNodes,
 }
 
 /// What becomes of a conversation whose node cannot serve.
@@ -63,6 +65,8 @@ pub enum OnNodeDown {
     Fault,
     /// Another node takes over: the successor, nodes of the group, any.
     Failover,
+    /// The caller is to wait for the node ([`super::Refusal::Away`]), and to place with `Fault` in the end.
+    Wait,
 }
 
 /// Whether nodes replicate their sessions among themselves.

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::conversation::{Phase, State};
 use super::place::{Choice, admit};
 use super::{Affinity, Ask, Code, Conversation, Now, Outcome, Refusal};
-use crate::session::{Fingerprint, RequestKeys};
+use crate::session::{Fingerprint, RequestKeys, WeakKey};
 use crate::upstream::{InFlight, NodeId};
 
 /// One request from its placement to the end of its answer.
@@ -35,7 +35,7 @@ pub struct Visit {
     pub(super) key: Option<Fingerprint>,
     /// The keys of the request that its conversation has, themselves.
     pub(super) carried: SmallVec<[Fingerprint; 2]>,
-    weak: SmallVec<[Fingerprint; 2]>,
+    weak: SmallVec<[WeakKey; 2]>,
     weak_for: Duration,
     /// The conversation that the request used is over.
     pub(super) over: bool,
@@ -157,8 +157,10 @@ impl Visit {
         }
         self.committed = true;
         let until = now.0.saturating_add(self.weak_for.as_millis() as u64);
-        for &key in &self.weak {
-            self.affinity.hints.put(key, self.node, until);
+        for key in &self.weak {
+            // A connection's number never comes again: what outlives it is pushed out in time and misleads nobody.
+            let until = if key.is_connection { u64::MAX } else { until };
+            self.affinity.hints.put(key.fingerprint, self.node, until);
         }
         Ok(())
     }

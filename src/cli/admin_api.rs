@@ -11,7 +11,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 
 use crate::config::model::NodeTls;
-use crate::gateway::client_tls;
+use crate::gateway::tls::client as client_tls;
 
 /// Where the admin API is, and by what it lets us in.
 #[derive(Debug, Clone, clap::Args)]
@@ -90,9 +90,16 @@ impl AdminApi {
         let fail = |error: std::io::Error| {
             format!("{admin} cannot be asked: {error}; is the gateway up, and is that its admin.address?")
         };
-        let address = self.address.to_socket_addrs().map_err(fail)?.next();
-        let address = address.ok_or_else(|| format!("{admin} has no address"))?;
-        let tcp = TcpStream::connect_timeout(&address, PATIENCE).map_err(fail)?;
+        let addresses: Vec<_> = self.address.to_socket_addrs().map_err(fail)?.collect();
+        // A name may stand for addresses of both families, and the API listens on one.
+        let mut standing = Err(std::io::Error::other("it has no address"));
+        for address in addresses {
+            standing = TcpStream::connect_timeout(&address, PATIENCE);
+            if standing.is_ok() {
+                break;
+            }
+        }
+        let tcp = standing.map_err(fail)?;
         tcp.set_read_timeout(Some(PATIENCE)).map_err(fail)?;
         tcp.set_write_timeout(Some(PATIENCE)).map_err(fail)?;
         let authorization = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n"));

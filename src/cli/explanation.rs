@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::changes;
 use super::message::{RequestMessage, ResponseMessage};
 use super::rehearsal::{Asked, Rehearsal, read};
-use crate::affinity::{Code, Visit};
+use crate::affinity::{Code, UnknownKey, Visit};
 use crate::gateway::{Lesson, Upstream, reading};
 use crate::session::spec::Role;
 use crate::session::{Hit, KeyRule, RequestView, Selector};
@@ -178,6 +178,10 @@ fn decision(upstream: &Upstream, asked: &Asked<'_>, visit: &Visit) -> Decision {
     let keys = &asked.keys;
     if !keys.pins.is_empty() {
         reason.push_str(" A gateway that knows one of its pin keys would pin it to the node of that conversation.");
+        let asks = upstream.policy.unknown_key == UnknownKey::AskNodes;
+        if asks && code == Code::Unknown && keys.pins.iter().any(|pin| upstream.rules.may_ask(pin.rule)) {
+            reason.push_str(" One that knows none asks the nodes in turn, until one does.");
+        }
     } else if !keys.routes.is_empty() && node.is_none() {
         reason.push_str(" A gateway that has learnt its route tag, or has a node with it, would follow it.");
     } else if code == Code::Balanced && !keys.weak.is_empty() && keys.unreadable {

@@ -22,6 +22,7 @@ mod expectations;
 mod explanation;
 mod message;
 mod rehearsal;
+mod waiting;
 mod watch;
 mod wsdl;
 
@@ -123,10 +124,16 @@ pub enum Command {
     /// Show the nodes of a running gateway, or set one to drain, maint or ready
     ///
     /// drain: existing conversations only; maint: nothing; ready: everything. The
-    /// state holds until it is set again, also across reloads.
+    /// state holds until it is set again, also across reloads; a reload sets it
+    /// only where the file says another state than it did before.
+    ///
+    ///   castile nodes drain shop/t1 --until conversations=0 --deadline 4h --then maint
+    ///
+    /// drains a node, tells how far it is, and takes it out once nobody is there.
+    /// Where that is not so in time, or after Ctrl-C, it stays drained.
     ///
     /// Exit codes: 0 = done; 1 = refused, or the gateway cannot be asked; 2 = wrong
-    /// usage.
+    /// usage; 3 = the deadline is over first; 130 = Ctrl-C.
     #[command(verbatim_doc_comment)]
     Nodes(nodes::Args),
     /// Show the conversations of a running gateway, move them to another node, or unbind them

@@ -1,12 +1,13 @@
 //! `castile nodes`: what the admin API of a running gateway says of its nodes, and their administrative state.
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
+use std::io::Write;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
+
+use super::admin_api::{AdminApi, AdminArgs};
+use super::waiting::{self, Stopped, Until};
 
 /// What to do with which node.
 #[derive(Debug, Clone, clap::Args)]
@@ -17,15 +18,18 @@ pub struct Args {
     /// The node, with its upstream where several have one of that name
     #[arg(value_name = "[UPSTREAM/]NODE", required_if_eq_any([("action", "drain"), ("action", "maint"), ("action", "ready"), ("action", "wait")]))]
     pub node: Option<String>,
-    /// Where the admin API listens
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9280")]
-    pub admin: String,
-    /// A file that holds a token of the admin API
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// With wait: for how long at most, such as 4h
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = crate::config::units::duration)]
-    pub deadline: Duration,
+    /// With drain or wait: wait for it; conversations=0, or requests=0 (default for wait: conversations=0)
+    #[arg(long, value_name = "WHAT=N", value_parser = waiting::until)]
+    pub until: Option<Until>,
+    /// How long to wait at most, such as 4h (default: 1h)
+    #[arg(long, value_name = "TIME", value_parser = crate::config::units::duration)]
+    pub deadline: Option<Duration>,
+    /// After the wait, and only if it was not in vain: set this state
+    #[arg(long, value_name = "STATE")]
+    pub then: Option<State>,
+    /// The gateway
+    #[command(flatten)]
+    pub admin: AdminArgs,
 }
 
 /// What to do.
@@ -43,46 +47,59 @@ pub enum Action {
     Wait,
 }
 
-/// For connecting, and between two pieces of an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of an answer that are read at most.
-const ANSWER_MAX: u64 = 16 << 20;
-/// Between two questions while waiting.
-const POLL: Duration = Duration::from_secs(1);
-const FAILED: u8 = 1;
+/// An administrative state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum State {
+    /// Nothing
+    Maint,
+    /// Everything
+    Ready,
+}
 
-/// Lists nodes, or changes one: 0, or 1 where the gateway refuses or cannot be reached.
+const DEADLINE: Duration = Duration::from_secs(3600);
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+/// The deadline is over and the node is not free.
+const DEADLINE_OVER: u8 = 3;
+/// As shells tell of SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Lists nodes, changes one, waits for one: 0; 1 where the gateway refuses or cannot be reached; 3 where the deadline is
+/// over first; 130 after Ctrl-C.
 pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
-    match nodes(args, err) {
+    let waits = args.until.is_some() || args.action == Action::Wait;
+    let fits = matches!(args.action, Action::Wait | Action::Drain);
+    if waits && !fits || !waits && (args.deadline.is_some() || args.then.is_some()) {
+        let _ = writeln!(
+            err,
+            "error: --until, --deadline and --then are for waiting: castile nodes drain NODE --until conversations=0"
+        );
+        return ExitCode::from(USAGE);
+    }
+    match nodes(args, waits, err) {
         // Whoever closes the pipe early has seen enough.
         Ok(nodes) => {
             let _ = write!(out, "{}", table(&nodes));
             ExitCode::SUCCESS
         }
-        Err(message) => {
+        Err((code, message)) => {
             let _ = writeln!(err, "error: {message}");
-            ExitCode::from(FAILED)
+            ExitCode::from(code)
         }
     }
 }
 
-fn nodes(args: &Args, err: &mut dyn Write) -> Result<Vec<Value>, String> {
-    let token = match &args.token_file {
-        None => None,
-        Some(file) => {
-            let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-            Some(text.trim().to_owned())
-        }
-    };
-    let ask = |method: &str, path: &str| ask(&args.admin, method, path, token.as_deref());
-    let mut found: Vec<Value> = match ask("GET", "/v1/nodes")? {
+fn nodes(args: &Args, waits: bool, err: &mut dyn Write) -> Result<Vec<Value>, (u8, String)> {
+    let failed = |message: String| (FAILED, message);
+    let api = AdminApi::new(&args.admin).map_err(failed)?;
+    let mut found: Vec<Value> = match api.ask("GET", "/v1/nodes").map_err(failed)? {
         Value::Array(nodes) => nodes,
-        _ => return Err(format!("{} does not answer as an admin API does", args.admin)),
+        _ => return Err(failed(format!("{} does not answer as an admin API does", args.admin.admin))),
     };
     if let Some(wanted) = &args.node {
         found.retain(|node| is_called(node, wanted));
         if found.is_empty() {
-            return Err(format!("there is no node {wanted}; castile nodes ls shows all"));
+            return Err(failed(format!("there is no node {wanted}; castile nodes ls shows all")));
         }
     }
     let word = match args.action {
@@ -95,42 +112,40 @@ fn nodes(args: &Args, err: &mut dyn Write) -> Result<Vec<Value>, String> {
     let [node] = found.as_slice() else {
         let names: Vec<_> =
             found.iter().map(|node| format!("{}/{}", text(node, "upstream"), text(node, "node"))).collect();
-        return Err(format!("several nodes have that name; write one of {}", names.join(", ")));
+        return Err(failed(format!("several nodes have that name; write one of {}", names.join(", "))));
     };
-    let Some(word) = word else {
-        let list = || ask("GET", "/v1/nodes");
-        return wait(node.clone(), list, args.deadline, err).map(|node| vec![node]);
+    let name = format!("{}/{}", text(node, "upstream"), text(node, "node"));
+    let path = format!("/v1/nodes/{name}");
+    let mut shown = node.clone();
+    if let Some(word) = word {
+        shown = api.ask("POST", &format!("{path}/{word}")).map_err(failed)?;
+    }
+    if waits {
+        let until = args.until.as_ref().unwrap_or(&Until::FREE);
+        let deadline = args.deadline.unwrap_or(DEADLINE);
+        shown = waiting::wait(&api, &path, &name, until, deadline, err)
+            .map_err(|why| stopped(&why, until, &name, &shown))?;
+    }
+    let then = match args.then {
+        Some(State::Maint) => "maint",
+        Some(State::Ready) => "ready",
+        None => return Ok(vec![shown]),
     };
-    let path = format!("/v1/nodes/{}/{}/{word}", text(node, "upstream"), text(node, "node"));
-    Ok(vec![ask("POST", &path)?])
+    Ok(vec![api.ask("POST", &format!("{path}/{then}")).map_err(failed)?])
 }
 
-/// Waits until no conversation is pinned to the node, and tells how many still are.
-fn wait(
-    mut node: Value,
-    list: impl Fn() -> Result<Value, String>,
-    deadline: Duration,
-    err: &mut dyn Write,
-) -> Result<Value, String> {
-    let name = format!("{}/{}", text(&node, "upstream"), text(&node, "node"));
-    let until = Instant::now() + deadline;
-    let mut told = None;
-    loop {
-        let left = node["conversations"].as_u64().unwrap_or(0);
-        if left == 0 {
-            return Ok(node);
+/// What stays when the wait was in vain.
+fn stopped(why: &Stopped, until: &Until, name: &str, node: &Value) -> (u8, String) {
+    let what = until.what();
+    let stays = format!("it stays in state {}; castile nodes wait {name} waits on", text(node, "state"));
+    match why {
+        Stopped::Failed(message) => (FAILED, message.clone()),
+        Stopped::Deadline(left) => {
+            (DEADLINE_OVER, format!("the deadline is over and {name} still has {left} {what}: {stays}"))
         }
-        if told != Some(left) {
-            told = Some(left);
-            let _ = writeln!(err, "{name}: {left} conversations");
+        Stopped::Interrupted(left) => {
+            (INTERRUPTED, format!("interrupted while {name} still had {left} {what}: {stays}"))
         }
-        if Instant::now() >= until {
-            return Err(format!("{name} still has {left} conversations when the deadline is over"));
-        }
-        std::thread::sleep(POLL.min(until.saturating_duration_since(Instant::now())));
-        let all = list()?;
-        let found = all.as_array().and_then(|nodes| nodes.iter().find(|node| is_called(node, &name)));
-        node = found.cloned().ok_or_else(|| format!("{name} is no longer configured"))?;
     }
 }
 
@@ -145,35 +160,13 @@ fn is_called(node: &Value, wanted: &str) -> bool {
     }
 }
 
-/// Asks the admin API and reads its JSON.
-fn ask(admin: &str, method: &str, path: &str, token: Option<&str>) -> Result<Value, String> {
-    let authority = admin.trim_end_matches('/').strip_prefix("http://").filter(|rest| !rest.contains('/'));
-    let authority = authority.ok_or_else(|| format!("{admin}: write http://HOST:PORT (TLS is not spoken here)"))?;
-    let with_port = if authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
-        authority.to_owned()
-    } else {
-        format!("{authority}:80")
-    };
-    let fail = |error: std::io::Error| {
-        format!("{admin} cannot be asked: {error}; is the gateway up, and is that its admin.address?")
-    };
-    let address = with_port.to_socket_addrs().map_err(fail)?.next().ok_or_else(|| format!("{admin} has no address"))?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(fail)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(fail)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(fail)?;
-    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: {authority}\r\n{authorization}Connection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(fail)?;
-    let mut bytes = Vec::new();
-    stream.take(ANSWER_MAX).read_to_end(&mut bytes).map_err(fail)?;
-    let strange = || format!("{admin} does not answer as an admin API does");
-    let mut fields = [httparse::EMPTY_HEADER; 32];
-    let mut head = httparse::Response::new(&mut fields);
-    let Ok(httparse::Status::Complete(length)) = head.parse(&bytes) else { return Err(strange()) };
-    let body = &bytes[length..];
-    match head.code {
-        Some(200) => serde_json::from_slice(body).map_err(|_| strange()),
-        _ => Err(format!("refused: {}", String::from_utf8_lossy(body).trim())),
+/// The state that holds, and what the file says where that is another.
+fn state(node: &Value) -> String {
+    let state = text(node, "state");
+    match node["file_state"].as_str() {
+        Some(file) if file != state => format!("{state} (file: {file})"),
+        Some(_) => state.to_owned(),
+        None => format!("{state} (not in the file)"),
     }
 }
 
@@ -181,14 +174,19 @@ fn table(nodes: &[Value]) -> String {
     let head = ["UPSTREAM", "NODE", "STATE", "HEALTH", "CONVERSATIONS", "REQUESTS", "URL"].map(str::to_owned);
     let rows = nodes.iter().map(|node| {
         let is_ejected = node["ejected_ms"].as_u64().is_some_and(|left| left > 0);
-        let health = format!("{}{}", text(node, "health"), if is_ejected { ", ejected" } else { "" });
+        let is_slow = node["slow_start_ms"].as_u64().is_some_and(|left| left > 0);
+        let health = [
+            text(node, "health"),
+            if is_ejected { ", ejected" } else { "" },
+            if is_slow { ", starts slowly" } else { "" },
+        ];
         let count = |key: &str| node[key].as_u64().unwrap_or(0).to_string();
         let named = |key: &str| text(node, key).to_owned();
         [
             named("upstream"),
             named("node"),
-            named("state"),
-            health,
+            state(node),
+            health.concat(),
             count("conversations"),
             count("requests"),
             named("url"),
@@ -219,12 +217,10 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_addresses_are_asked() {
-        for wrong in ["https://localhost:9280", "localhost:9280", "http://localhost/v1"] {
-            assert!(
-                ask(wrong, "GET", "/v1/nodes", None).is_err_and(|error| error.contains("http://HOST:PORT")),
-                "{wrong}"
-            );
-        }
+    fn a_state_that_is_not_the_files_says_so() {
+        let check = |state_now: &str, file: Value| state(&serde_json::json!({"state": state_now, "file_state": file}));
+        assert_eq!(check("drain", "drain".into()), "drain");
+        assert_eq!(check("drain", "ready".into()), "drain (file: ready)");
+        assert_eq!(check("drain", Value::Null), "drain (not in the file)");
     }
 }

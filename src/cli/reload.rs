@@ -107,7 +107,7 @@ pub fn preview(outlook: &Outlook, against: &Against<'_>, out: &mut dyn Write) ->
 fn text(effect: &Effect, is_allowed: bool) -> String {
     let rows = [
         (effect.conversations, "live conversations"),
-        (effect.without_node, "would lose their node"),
+        (effect.without_node, "would lose their node: it leaves the configuration, and is drained while it answers"),
         (effect.without_rule, "would not be found any more: no rule would read their keys as now"),
         (effect.with_fewer_rules, "would be found by fewer of their keys"),
         (effect.overflow, "are more than affinity.max_conversations would be"),

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::admin;
 use crate::config::model::Admin;
 use crate::config::{self, Config, Loaded, Problem, Sources};
-use crate::gateway::{Gateway, Outlook, Preview, Snapshot};
+use crate::gateway::{Gateway, Outlook, Preview};
 use crate::health;
 use crate::proxy::Server;
 use crate::telemetry::init_events;
@@ -214,7 +214,7 @@ fn take_over(gateway: &Arc<Gateway>, server: &mut Server, loaded: Loaded, force:
         let why: Vec<_> = restart.iter().map(|what| format!("{}: {}", what.key, what.reason)).collect();
         return Err(why.join("; "));
     }
-    let snapshot = Snapshot::compile(loaded.config, &gateway.registry).map_err(|error| error.to_string())?;
+    let snapshot = gateway.compile(loaded.config).map_err(|error| error.to_string())?;
     if let (Some(limit), false) = (old.config.reload.max_conversations_lost, force) {
         let outlook = Outlook::of(&snapshot);
         let lost = Preview::new(gateway, &outlook, 0).finish().lost();

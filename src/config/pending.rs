@@ -21,11 +21,6 @@ const fn row(key: &'static str, value: &'static str, instead: &'static str) -> P
 /// The table.
 const PENDING: &[Pending] = &[
     row("upstreams.*.sticky.keys.learn_outbound", "", "requests that nodes send out are not read"),
-    row("upstreams.*.sticky.lost.not_executed", "", "the fault is passed on, and no other node is tried"),
-    row("upstreams.*.sticky.unknown_key", "ask_nodes", "it counts as balance"),
-    row("upstreams.*.sticky.on_node_down", "wait", "it counts as fault"),
-    row("upstreams.*.sticky.wait", "", "nothing waits for a node"),
-    row("upstreams.*.sticky.on_session_replaced", "fault", "the answer passes"),
     row("upstreams.*.sticky.concurrency", "", "any number of requests runs at once"),
     row("upstreams.*.sticky.cookie", "", "no cookie is set or read"),
     row(

@@ -1,6 +1,6 @@
 //! What is allowed, but perhaps not meant.
 
-use super::model::{Config, Route, Scheme, Store, Upstream};
+use super::model::{Config, Route, Scheme, Store, UnknownKey, Upstream};
 use super::pending;
 use super::places::Problem;
 use super::presets;
@@ -13,6 +13,7 @@ pub fn warnings(config: &Config, cx: &Cx) -> Vec<Problem> {
     let mut warn = |at: Mark, key: String, message: String| out.push(cx.places.problem(at, key, message));
     for upstream in &config.upstreams {
         route_tags(upstream, &mut warn);
+        nobody_to_ask(upstream, &mut warn);
         if let Some(tls) = &upstream.tls
             && upstream.nodes.iter().all(|node| node.url.scheme == Scheme::Http)
         {
@@ -69,6 +70,16 @@ fn unused_places(upstream: &Upstream, warn: Warn) {
         None => "is not used, because nothing is rewritten here; add rewrite: {} to the upstream",
     };
     warn(place.at, format!("upstreams.{}.sticky.rewrite_url", upstream.name), message.to_owned());
+}
+
+fn nobody_to_ask(upstream: &Upstream, warn: Warn) {
+    let Some(sticky) = &upstream.sticky else { return };
+    let says = |rules: &crate::session::spec::Rules| rules.lost.iter().any(|condition| condition.not_executed);
+    if sticky.unknown_key == UnknownKey::AskNodes && !sticky.rules.iter().any(says) {
+        let message = "ask_nodes asks nobody: no rule says how a node that does not know a session refuses before it executes \
+                       anything; write lost: [{fault: ..., not_executed: true}], or balance";
+        warn(sticky.at, format!("upstreams.{}.sticky.unknown_key", upstream.name), message.to_owned());
+    }
 }
 
 fn clear_text(config: &Config, warn: Warn) {

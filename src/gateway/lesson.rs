@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::{Gateway, Snapshot, Upstream, reading};
 use crate::affinity::{End, Learning, Outcome, Policy, Visit};
 use crate::head::Response;
-use crate::session::{Keyer, LearntKey, RequestKeys, RequestView, ResponseView, Story};
+use crate::session::{Keyer, Learnt, LearntKey, RequestKeys, RequestView, ResponseView, Story};
 use crate::soap::{Facts, Reader};
 
 /// What one answer teaches.
@@ -78,6 +78,8 @@ impl<'a> Lesson<'a> {
         let rules = &self.upstream.rules;
         if has_body && !rules.response_wanted().is_empty() {
             self.reader = Some(reading::reader(rules.response_wanted(), head.fields(), self.snapshot.inspect));
+        } else if has_body && head.status >= 500 {
+            self.reader = Some(reading::fault_reader(head.fields(), self.snapshot.inspect));
         }
         let view = ResponseView { head, facts: None, now_unix: self.now_unix };
         rules.learn_head(&request, &view, self.keyer, &mut self.keys);
@@ -119,6 +121,51 @@ impl<'a> Lesson<'a> {
         let lost = !self.visit.known().is_empty() && rules.lost(&request, &response, &story).is_some();
         let ended = rules.ended(&request, &response, &story);
         End { outcome, lost, ended, ttl: rules.ttl_told(&response) }
+    }
+
+    /// Whether the answer puts the blame on its node: a Receiver (Server) Fault, or a 5xx that is no Fault. Neither a Fault
+    /// that blames the caller, nor one that tells a lost session, says anything about the node.
+    pub fn blames_node(&self, head: &Response, end: &End) -> bool {
+        match self.facts().and_then(|facts| facts.fault.as_ref()) {
+            Some(fault) => fault.is_receiver && !end.lost,
+            // What is not implemented was asked for by the caller (RFC 9110 §15.6.2, §15.6.6).
+            None => head.status >= 500 && !matches!(head.status, 501 | 505),
+        }
+    }
+
+    /// Whether the answer gives a new value of a key of which the request carried a known one.
+    pub fn is_replaced(&self, keys: &RequestKeys) -> bool {
+        if self.keys.is_empty() {
+            return false;
+        }
+        let story = self.story(keys);
+        let rules = self.upstream.rules.keys();
+        let carried = self.visit.known().iter().filter_map(|index| keys.pins.get(usize::from(*index)));
+        let mut names = carried.filter_map(|pin| rules.get(usize::from(pin.rule)));
+        names.any(|key| story.replaced(&key.name))
+    }
+
+    /// Whether the answer, as far as it was read, says that the node does not know the session and has executed nothing.
+    pub fn is_not_executed(&self, request: &RequestView<'_>, keys: &RequestKeys, head: &Response) -> bool {
+        self.upstream.rules.lost(request, &self.view(head), &self.story(keys)) == Some(true)
+    }
+
+    /// Whether the answer, as far as it was read, is a Fault or a 5xx.
+    pub fn is_failure(&self, head: &Response) -> bool {
+        head.status >= 500 || self.facts().is_some_and(|facts| facts.fault.is_some())
+    }
+
+    /// The node has confirmed the keys of the request: they are bound as if it had issued them.
+    pub fn confirm(&mut self, keys: &RequestKeys) {
+        let pin = |pin: &crate::session::PinKey| LearntKey {
+            name: pin.name,
+            rule: pin.rule,
+            fingerprint: pin.fingerprint,
+            kind: Learnt::Pin,
+        };
+        let confirmed: SmallVec<[LearntKey; 4]> = keys.pins.iter().map(pin).collect();
+        let learnt = self.visit.learn(&confirmed, &self.upstream.policy, self.gateway.now());
+        self.sum.bound += learnt.bound;
     }
 
     /// What the table tells conditions about this exchange, whose request carried `keys`.

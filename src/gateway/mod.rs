@@ -10,6 +10,7 @@ mod rewriting;
 mod routes;
 mod shared;
 mod snapshot;
+mod takeover;
 pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};
@@ -19,4 +20,3 @@ pub use routes::{Route, RouteMatch, Routes};
 pub(crate) use shared::unix_ms;
 pub use shared::{Gateway, Secret, StartError, secret};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};
-pub use tls::client as client_tls;

@@ -32,7 +32,7 @@ pub struct Group {
 pub struct Effect {
     /// How many there are.
     pub conversations: u64,
-    /// Their node would be gone from the configuration.
+    /// Their node would be gone from the configuration: they go on there while it answers, and no longer.
     pub without_node: u64,
     /// Their node would stay, but no rule would read any of their keys as now: nobody could find them.
     pub without_rule: u64,
@@ -64,7 +64,9 @@ impl Outlook {
         let mut groups: BTreeMap<String, Group> = BTreeMap::new();
         for upstream in &snapshot.upstreams {
             let group = groups.entry(upstream.config.affinity_group.clone()).or_default();
-            group.nodes.extend(upstream.nodes.nodes().iter().map(|node| node.name.to_string()));
+            // Who has left is drained, and in no file.
+            let nodes = upstream.nodes.nodes().iter().filter(|node| !node.has_left);
+            group.nodes.extend(nodes.map(|node| node.name.to_string()));
             for rule in upstream.rules.keys().iter().filter(|rule| rule.role == Role::Pin) {
                 group.keys.entry(rule.name.clone()).or_default().insert(rule.space.clone());
             }
@@ -81,6 +83,7 @@ const STEP: u32 = 10_000;
 pub struct Preview<'a> {
     gateway: &'a Gateway,
     outlook: &'a Outlook,
+    present: Outlook,
     /// By affinity group: the names of keys that are read as now.
     kept: HashMap<&'a str, Vec<NameTag>>,
     known: Vec<NameTag>,
@@ -101,7 +104,7 @@ impl<'a> Preview<'a> {
         };
         let kept = outlook.groups.iter().map(kept).collect();
         let known = present.groups.values().flat_map(|group| group.keys.keys()).map(|key| NameTag::of(key)).collect();
-        Self { gateway, outlook, kept, known, effect: Effect::default(), next: Some(from) }
+        Self { gateway, outlook, present, kept, known, effect: Effect::default(), next: Some(from) }
     }
 
     /// What was found so far, `overflow` excepted.
@@ -111,15 +114,17 @@ impl<'a> Preview<'a> {
 
     /// Looks at some more. Where to go on; `None` = all were looked at.
     pub fn step(&mut self) -> Option<u32> {
-        let (gateway, outlook, kept, known) = (self.gateway, self.outlook, &self.kept, &self.known);
+        let (gateway, outlook, present) = (self.gateway, self.outlook, &self.present);
+        let (kept, known) = (&self.kept, &self.known);
         let effect = &mut self.effect;
         self.next = gateway.affinity.look_through(self.next?, STEP, gateway.now(), |_, seen| {
             effect.conversations += 1;
             let Some(live) = gateway.registry.live(seen.node) else { return ControlFlow::Continue(()) };
             let group = outlook.groups.get(&**live.group());
-            if !group.is_some_and(|group| group.nodes.contains(&**live.name())) {
-                // One that is without its node already loses nothing.
-                effect.without_node += u64::from(live.is_configured());
+            let names = |group: &Group| group.nodes.contains(&**live.name());
+            if !group.is_some_and(names) {
+                // Whose node has left already loses nothing.
+                effect.without_node += u64::from(present.groups.get(&**live.group()).is_some_and(names));
                 return ControlFlow::Continue(());
             }
             let kept = kept.get(&**live.group()).map(Vec::as_slice).unwrap_or_default();

@@ -17,6 +17,13 @@ pub fn reader(wanted: &Arc<Wanted>, fields: &Fields, limits: Limits) -> Box<Read
     Box::new(Reader::new(Arc::clone(wanted), content, limits))
 }
 
+/// A reader for the answer that says it failed (5xx), where no rule reads answers: whose fault it is.
+pub fn fault_reader(fields: &Fields, limits: Limits) -> Box<Reader> {
+    let mut wanted = Wanted::new();
+    wanted.want_fault();
+    reader(&Arc::new(wanted), fields, limits)
+}
+
 /// A reader for what routes ask: the operation.
 pub fn operation_reader(request: &Request, snapshot: &Snapshot) -> Box<Reader> {
     let mut wanted = Wanted::new();

@@ -83,6 +83,7 @@ impl Gateway {
         let book = Book::default();
         let (asked, heard) = unbounded_channel();
         snapshot.count_in(&book);
+        snapshot.settle(None, 0);
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             registry,
@@ -111,13 +112,22 @@ impl Gateway {
     /// # Errors
     /// It cannot be compiled; nothing has changed then.
     pub fn reload(&self, config: model::Config) -> Result<Arc<Snapshot>, SnapshotError> {
-        let snapshot = Arc::new(Snapshot::compile(config, &self.registry)?);
+        let snapshot = Arc::new(self.compile(config)?);
         self.adopt(Arc::clone(&snapshot));
         Ok(snapshot)
     }
 
+    /// Compiles a configuration to follow the present one.
+    ///
+    /// # Errors
+    /// It cannot be compiled.
+    pub fn compile(&self, config: model::Config) -> Result<Snapshot, SnapshotError> {
+        Snapshot::compile_after(config, &self.registry, Some(&self.snapshot()))
+    }
+
     /// Makes a compiled configuration the present one.
     pub fn adopt(&self, snapshot: Arc<Snapshot>) {
+        snapshot.settle(Some(&self.snapshot()), self.now().0);
         self.affinity.set_limits(limits(&snapshot.config.affinity));
         snapshot.count_in(&self.book);
         self.snapshot.store(snapshot);

@@ -9,14 +9,14 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::rewriting::Rewriting;
 use super::routes::{Route, Routes};
-use super::tls;
+use super::{takeover, tls};
 use crate::affinity::{OnNodeDown, Policy, SharedSessions, UnknownKey};
 use crate::config::model;
 use crate::session::RuleSet;
 use crate::session::spec::{self, Connection, Mark, Ttl};
 use crate::soap;
 use crate::telemetry::series::{Book, Series};
-use crate::upstream::{Admin, Balance, NodeId, NodeLimits, NodeSet, NodeSpec, Registry};
+use crate::upstream::{Balance, NodeId, NodeLimits, NodeSet, NodeSpec, Registry, UpstreamEvents};
 
 /// One configuration, compiled.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub struct Upstream {
     pub targets: Vec<Target>,
     /// Its stickiness, in the table's terms.
     pub policy: Policy,
+    /// What is counted of it.
+    pub events: Arc<UpstreamEvents>,
     /// How node connections are shared.
     pub connection: Connection,
     /// What is rewritten; `None` = nothing.
@@ -93,10 +95,23 @@ impl Snapshot {
     /// # Errors
     /// Every problem.
     pub fn compile(config: model::Config, registry: &Registry) -> Result<Self, SnapshotError> {
+        Self::compile_after(config, registry, None)
+    }
+
+    /// Compiles a configuration that follows `old`: nodes that it names no longer stay for the conversations they have.
+    ///
+    /// # Errors
+    /// Every problem.
+    pub fn compile_after(
+        config: model::Config,
+        registry: &Registry,
+        old: Option<&Self>,
+    ) -> Result<Self, SnapshotError> {
         let mut problems = Vec::new();
         let mut upstreams = Vec::new();
         for upstream in &config.upstreams {
-            match Upstream::compile(upstream, &config, registry) {
+            let old = old.and_then(|old| old.upstreams.iter().find(|one| one.config.name == upstream.name));
+            match Upstream::compile(upstream, &config, registry, old.map(|old| &**old)) {
                 Ok(upstream) => upstreams.push(Arc::new(upstream)),
                 Err(mut found) => problems.append(&mut found),
             }
@@ -167,6 +182,7 @@ impl Upstream {
         config: &model::Upstream,
         all: &model::Config,
         registry: &Registry,
+        old: Option<&Self>,
     ) -> Result<Self, Vec<(Mark, String)>> {
         let mut problems = Vec::new();
         let rules = compile_rules(config, all).unwrap_or_else(|mut found| {
@@ -177,13 +193,6 @@ impl Upstream {
         let mut targets = Vec::new();
         for node in &config.nodes {
             let live = registry.machine(&config.affinity_group, &node.name);
-            if !live.is_configured() {
-                live.set_admin(match node.state {
-                    model::AdminState::Ready => Admin::Ready,
-                    model::AdminState::Drain => Admin::Drain,
-                    model::AdminState::Maint => Admin::Maint,
-                });
-            }
             let successor = node.successor.as_ref().map(|name| registry.machine(&config.affinity_group, name).id());
             specs.push(NodeSpec {
                 live,
@@ -192,10 +201,16 @@ impl Upstream {
                 group: node.group.as_deref().map(Arc::from),
                 successor,
                 limits: NodeLimits { requests: config.limits.requests, connections: config.limits.connections },
+                slow_start_ms: u64::try_from(config.health.slow_start.as_millis()).unwrap_or(u64::MAX),
+                has_left: false,
             });
             targets.push(target(node, config, &mut problems));
         }
-        let needs_tls = config.nodes.iter().any(|node| node.url.scheme == model::Scheme::Https);
+        for (spec, target) in old.into_iter().flat_map(|old| takeover::left(old, config)) {
+            specs.push(spec);
+            targets.push(target);
+        }
+        let needs_tls = targets.iter().any(|target| target.url.scheme == model::Scheme::Https);
         let tls = needs_tls.then(|| tls::client(&config.tls.clone().unwrap_or_default())).transpose();
         let tls = tls.unwrap_or_else(|error| {
             let at = config.tls.as_ref().map_or(config.at, |tls| tls.at);
@@ -208,10 +223,11 @@ impl Upstream {
         Ok(Self {
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             policy: policy(config, &rules),
+            events: registry.events(&config.name),
             connection: config.connection.unwrap_or(rules.connection()),
             rewriting: Rewriting::compile(config, &rules),
             rules,
-            nodes: NodeSet::new(balance(config.balance), specs),
+            nodes: NodeSet::new(balance(config.balance), specs).with_panic(config.health.observe.panic),
             targets,
             tls,
             series: OnceLock::new(),
@@ -224,6 +240,12 @@ impl Upstream {
         let all = self.series.get()?;
         let index = node.and_then(|node| self.nodes.index(node)).unwrap_or(all.len() - 1);
         all.get(index).map(Arc::as_ref)
+    }
+
+    /// Whether an answer that gives a moved conversation a new session is not to pass.
+    pub fn guards_sessions(&self) -> bool {
+        let sticky = self.config.sticky.as_ref();
+        sticky.is_some_and(|sticky| sticky.on_session_replaced == model::OnSessionReplaced::Fault)
     }
 
     /// Where this node listens.
@@ -270,11 +292,13 @@ fn policy(config: &model::Upstream, rules: &RuleSet) -> Policy {
         linger: ttl.linger,
         unknown_key: match sticky.unknown_key {
             model::UnknownKey::Reject => UnknownKey::Reject,
-            model::UnknownKey::Balance | model::UnknownKey::AskNodes => UnknownKey::Balance,
+            model::UnknownKey::Balance => UnknownKey::Balance,
+            model::UnknownKey::AskNodes => UnknownKey::AskNodes,
         },
         on_node_down: match sticky.on_node_down {
             model::OnNodeDown::Failover => OnNodeDown::Failover,
-            model::OnNodeDown::Fault | model::OnNodeDown::Wait => OnNodeDown::Fault,
+            model::OnNodeDown::Fault => OnNodeDown::Fault,
+            model::OnNodeDown::Wait => OnNodeDown::Wait,
         },
         nodes_share_sessions: match config.nodes_share_sessions {
             model::NodesShareSessions::None => SharedSessions::None,

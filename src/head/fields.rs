@@ -178,6 +178,17 @@ impl Fields {
         self.lines.push(Line { known, name, value });
     }
 
+    /// Adds a field behind all others whose value is written in its place.
+    pub(crate) fn push_written(&mut self, known: Name, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        let name = self.keep(name);
+        self.raw.extend_from_slice(b": ");
+        let start = self.raw.len() as u32;
+        write(&mut self.raw);
+        let value = Span { start, end: self.raw.len() as u32 };
+        self.raw.extend_from_slice(b"\r\n");
+        self.lines.push(Line { known, name, value });
+    }
+
     /// Appends all lines as HTTP/1 sends them: `name: value`, CRLF. Lines that stand so in the buffer, one behind the
     /// other, go out in one piece; in a head that was received and hardly changed that is nearly all of it.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

@@ -16,6 +16,7 @@ use super::h1::{BodyDecoder, BodyError, Fill, Framing, HeadLimits, response_fram
 use super::intake::Message;
 use super::pool::NodeConnection;
 use super::rewrite::{Answer, Beginning, Exchange};
+use super::withheld::{Reason, Verdict};
 use super::worker::Worker;
 use crate::config::model::Timeouts;
 use crate::gateway::Lesson;
@@ -31,6 +32,8 @@ pub enum Ended {
     Client(ClientEnd),
     /// The node failed before its answer was whole.
     Node(NodeEnd),
+    /// The answer is not for the client, which has seen nothing of it.
+    Withheld,
 }
 
 /// What the client did.
@@ -66,6 +69,8 @@ pub struct Passed {
     pub answered_at: Option<Instant>,
     /// Whether the answer was whole when the client had gone.
     pub node_is_done: bool,
+    /// Whether the node has confirmed the keys it was asked for.
+    pub confirmed: bool,
     /// Whether the node connection can carry another request, and how long the node keeps it.
     pub reusable: Option<Option<Duration>>,
 }
@@ -94,6 +99,8 @@ pub struct Forward<'a, 'l, C: Client> {
     pub beginning: Option<Beginning>,
     /// The answer's message, where it is rewritten.
     pub answer: Option<Answer>,
+    /// Why nothing of the answer goes on yet; `None` = it goes on as it comes.
+    pub withheld: Option<Reason<'a>>,
     /// What is learnt from the answer.
     pub lesson: &'a mut Lesson<'l>,
     /// Limits.
@@ -102,6 +109,8 @@ pub struct Forward<'a, 'l, C: Client> {
     pub deadline: &'a mut Deadline,
     /// What has passed.
     pub passed: Passed,
+    /// The node's framing of the answer.
+    pub framing: Framing,
 }
 
 /// The parts of a request that do not change while it is passed on; with the facts read meanwhile it is a view.
@@ -301,7 +310,11 @@ impl<C: Client> Forward<'_, '_, C> {
                 self.lesson.message(self.request.view(self.message), self.head, &body[*scanned..], whole);
                 *scanned = body.len();
             }
-            if self.answer.is_some() {
+            if self.withheld.is_some() {
+                if self.judge(whole)? {
+                    continue;
+                }
+            } else if self.answer.is_some() {
                 if let Some(wait) = self.pass_rewritten(cx, whole, moved)? {
                     return Ok(wait);
                 }
@@ -445,10 +458,35 @@ impl<C: Client> Forward<'_, '_, C> {
             rewrite.head(self.out);
             self.answer = rewrite.answer(self.out, framing, self.request.head.method());
         }
-        if self.answer.is_none() {
+        if self.withheld.is_some() {
+            self.framing = framing;
+        } else if self.answer.is_none() {
             self.client.begin(self.out, framing);
         }
         Ok(())
+    }
+
+    /// Judges the answer as far as it has come. True once it goes on; false while more of it must be seen.
+    fn judge(&mut self, whole: bool) -> Result<bool, Ended> {
+        let Some(reason) = self.withheld else { return Ok(true) };
+        let request = self.request.view(self.message);
+        let at_hand = self.node.wire.body().len();
+        match reason.judge(self.lesson, &request, self.head, at_hand, whole) {
+            Verdict::Wait => return Ok(false),
+            Verdict::Keep => return Err(Ended::Withheld),
+            Verdict::Pass => {}
+            Verdict::Confirm => {
+                if let Reason::Asked { keys, .. } = reason {
+                    self.lesson.confirm(keys);
+                }
+                self.passed.confirmed = true;
+            }
+        }
+        self.withheld = None;
+        if self.answer.is_none() {
+            self.client.begin(self.out, self.framing);
+        }
+        Ok(true)
     }
 
     /// The answer is out: what of the connections can be used again.

@@ -1,11 +1,14 @@
 //! One request, from its head to the end of its answer: the steps of DESIGN in their order. This function alone calls
 //! them; no step calls another.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::asking::{self, Question};
+use super::away;
 use super::client::Client;
 use super::connection::Connection;
 use super::deadline::Deadline;
@@ -15,11 +18,12 @@ use super::h1::{Framing, write_request_head};
 use super::intake::{self, Budget, Message};
 use super::log::Told;
 use super::pool::NodeConnection;
-use super::reach::{keep, node_failed, reach};
+use super::reach::{keep, observe};
 use super::reply::{self, Failure};
 use super::rewrite::{self, Beginning, Exchange};
+use super::withheld::Reason;
 use super::worker::Worker;
-use crate::affinity::{End, Outcome};
+use crate::affinity::{Code, End, Outcome};
 use crate::config::model::RequestFraming;
 use crate::gateway::{Lesson, Route, RouteMatch, Snapshot, Upstream, reading};
 use crate::head::{Name, Request, Response, Version};
@@ -156,14 +160,78 @@ async fn serve<C: Client>(
     }
     told.hide_ids(rules, &view);
 
-    // Place, and reach the node.
-    let placed = reach(worker, connection, route, &keys, request, told).await;
-    let (visit, mut node) = match placed {
-        Ok(placed) => placed,
-        Err(failure) => {
-            scratch.keys = keys;
-            return Err(failure);
+    // Where nodes may be asked for an id that nobody knows, the message is held, to go to one after the other.
+    let mut question = None;
+    if let Some(limit) = asking::may_ask(worker, upstream, &keys) {
+        let budget = budget(snapshot, route.timeouts.stall);
+        let budget = Budget { message: budget.message.min(limit), ..budget };
+        let deadline = &mut scratch.deadline;
+        intake::read(worker, client, &mut message, expects_continue, budget, deadline, |_| false).await?;
+        if client.body_is_whole() && client.body().len() as u64 <= limit {
+            question = Some(Question::new(upstream, client.body().to_vec()));
+            client.consume_body(client.body().len());
+            message.scanned = 0;
         }
+    }
+
+    let matched = Matched { route, parts, keys: &keys, keyer, framing };
+    let result = loop {
+        let attempt = attempt(
+            worker,
+            connection,
+            snapshot,
+            request,
+            &matched,
+            &mut message,
+            &mut question,
+            scratch,
+            client,
+            told,
+        );
+        match attempt.await {
+            Ok(true) => break Ok(()),
+            Ok(false) => {}
+            Err(failure) => break Err(failure),
+        }
+    };
+    scratch.keys = keys;
+    result
+}
+
+/// A request that is ready to be placed.
+struct Matched<'a> {
+    route: &'a Route,
+    parts: RequestHeadParts<'a>,
+    keys: &'a RequestKeys,
+    keyer: Keyer<'a>,
+    framing: Framing,
+}
+
+/// The steps from placing on. False where the node has executed nothing and another one is to be asked.
+#[allow(clippy::too_many_arguments)]
+async fn attempt<C: Client>(
+    worker: &Worker,
+    connection: &Connection,
+    snapshot: &Snapshot,
+    request: &Request,
+    matched: &Matched<'_>,
+    message: &mut Message,
+    question: &mut Option<Question>,
+    scratch: &mut Scratch,
+    client: &mut C,
+    told: &mut Told,
+) -> Result<bool, Failure> {
+    let Matched { route, parts, keys, keyer, framing } = *matched;
+    let upstream = &*route.upstream;
+
+    // Place, and reach the node.
+    let (visit, mut node) = match question {
+        Some(question) => question.reach(worker, connection, route, keys, request, told).await?,
+        None => away::reach(worker, connection, route, keys, request, told).await?,
+    };
+    let withheld = match question {
+        Some(question) => Some(Reason::Asked { keys, is_last: question.is_last(worker, upstream, keys) }),
+        None => (upstream.guards_sessions() && visit.after_move()).then_some(Reason::Moved { keys }),
     };
 
     // Forward and learn.
@@ -171,13 +239,21 @@ async fn serve<C: Client>(
     let exchange = Exchange::new(&onward_facts(connection, b""), request, route, visit.node(), &policy);
     let beginning = exchange.as_ref().and_then(|exchange| {
         let is_read = rewrite::reads_request(route, request, framing).is_some();
-        is_read.then(|| exchange.beginning(fields, client.body(), client.body_is_whole())).flatten()
+        let (body, is_whole) = match question {
+            Some(question) => (&question.body[..], true),
+            None => (client.body(), client.body_is_whole()),
+        };
+        is_read.then(|| exchange.beginning(request.fields(), body, is_whole)).flatten()
     });
     let framing = match (framing, &beginning) {
         (Framing::Length(length), Some(Beginning { bytes, replaces })) => {
             Framing::Length(length + bytes.len() as u64 - *replaces as u64)
         }
         (framing, _) => framing,
+    };
+    let beginning = match question {
+        Some(question) => question.beginning(beginning),
+        None => beginning,
     };
     let rewrite = exchange.as_ref();
     write_head(
@@ -200,44 +276,47 @@ async fn serve<C: Client>(
         client,
         node: &mut node,
         request: parts,
-        message: &mut message,
+        message: &mut *message,
         head: &mut scratch.node_head,
         out: &mut scratch.client_head,
         policy: &policy,
         rewrite,
         beginning,
         answer: None,
+        withheld,
         lesson: &mut lesson,
         timeouts: &route.timeouts,
         deadline: &mut scratch.deadline,
         passed: Passed::default(),
+        framing: Framing::Empty,
     };
     let ended = forward.run().await;
     let passed = forward.passed;
     told.bytes_in = passed.bytes_in;
     told.bytes_out = passed.bytes_out;
     told.node_us = passed.answered_at.map(|at| (at - forwarded_at).as_micros() as u64);
-    match (&ended, told.node) {
-        (Ended::Answered, Some(node)) => {
-            if let Some(node) = upstream.nodes.get(node) {
-                node.live.went_well();
-            }
-        }
-        (Ended::Node(_), Some(node)) => node_failed(worker, upstream, node),
-        (Ended::Client(_), _) | (_, None) => {}
+    if let Ended::Withheld = ended {
+        observe(worker, upstream, told.node, &ended, false);
+        return withheld_ends(worker, upstream, lesson, question.is_some(), told);
     }
 
     // Finish.
     let is_answered = matches!(ended, Ended::Answered);
-    finish(upstream, parts.view(&message), &keys, lesson, &scratch.node_head, is_answered, worker, told);
-    scratch.keys = keys;
+    let blames_node =
+        finish(upstream, parts.view(message), keys, lesson, &scratch.node_head, is_answered, worker, told);
+    observe(worker, upstream, told.node, &ended, blames_node);
+    if question.is_some() && is_answered {
+        asking::ended(worker, upstream, keys, passed.confirmed);
+        told.event = if passed.confirmed { Some("found") } else { told.event };
+    }
     if is_answered || passed.node_is_done {
         keep(worker, connection, upstream, told.node, node, passed.reusable, &scratch.node_head);
     }
     match ended {
-        Ended::Answered => {
+        // What was withheld has been seen to above.
+        Ended::Answered | Ended::Withheld => {
             told.status = scratch.client_head.status;
-            Ok(())
+            Ok(true)
         }
         Ended::Client(end) => {
             if client.has_begun() {
@@ -413,7 +492,37 @@ fn write_head(
     wire.wire.begin_message(framing, |out| write_request_head(onward, out));
 }
 
-/// What the answer says about its conversation: `lost`, then `end`.
+/// An answer was not for the client: another node is asked, or the client hears that its session was replaced.
+fn withheld_ends(
+    worker: &Worker,
+    upstream: &Upstream,
+    lesson: Lesson<'_>,
+    is_asked: bool,
+    told: &mut Told,
+) -> Result<bool, Failure> {
+    let end = End { lost: !is_asked, ..End::of(Outcome::Failure) };
+    lesson.visit.finish(end, &upstream.policy, worker.gateway.now());
+    if is_asked {
+        return Ok(false);
+    }
+    count(&upstream.events.moved);
+    replaced_after_move(upstream, told);
+    Err(Failure::SessionReplaced)
+}
+
+/// The first answer after a move gave a new session.
+fn replaced_after_move(upstream: &Upstream, told: &mut Told) {
+    count(&upstream.events.replaced_after_move);
+    told.event = Some("replaced");
+    let (upstream, request) = (&upstream.config.name, told.request_id());
+    tracing::warn!(upstream, request, "the session did not come along when its conversation was moved");
+}
+
+fn count(event: &AtomicU64) {
+    event.fetch_add(1, Ordering::Relaxed);
+}
+
+/// What the answer says about its conversation: `lost`, then `end`. Whether it blames its node is returned.
 #[allow(clippy::too_many_arguments)]
 fn finish(
     upstream: &Upstream,
@@ -424,28 +533,40 @@ fn finish(
     is_answered: bool,
     worker: &Worker,
     told: &mut Told,
-) {
+) -> bool {
     let now = worker.gateway.now();
+    if matches!(told.code, Code::Moved | Code::Secondary) {
+        count(&upstream.events.moved);
+    }
     told.learnt = u32::from(lesson.sum.bound) + u32::from(lesson.sum.rebound);
     if told.key.is_none() {
         told.key = lesson.keys().first().map(|key| key.fingerprint);
     }
     if !is_answered {
         lesson.visit.finish(End::of(Outcome::NoAnswer), &upstream.policy, now);
-        return;
+        return false;
     }
     let end = lesson.end(request, keys, head);
+    if lesson.is_replaced(keys) {
+        match lesson.visit.after_move() {
+            true => replaced_after_move(upstream, told),
+            false => count(&upstream.events.replaced),
+        }
+    }
     told.event = match (end.lost, end.ended) {
         (true, _) => Some("lost"),
         (false, true) => Some("ended"),
-        (false, false) => None,
+        (false, false) => told.event,
     };
     if end.lost {
+        count(&upstream.events.lost);
         tracing::info!(
             upstream = upstream.config.name,
             request = told.request_id(),
             "the node does not know the session; its pin is dropped"
         );
     }
+    let blames_node = lesson.blames_node(head, &end);
     lesson.visit.finish(end, &upstream.policy, now);
+    blames_node
 }

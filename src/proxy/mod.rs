@@ -7,6 +7,8 @@
 //! | [`proxy_protocol`] | who the client is, as said by a load balancer in front (PROXY v1 and v2) |
 
 mod accept;
+mod asking;
+mod away;
 mod buffer;
 mod client;
 mod client_cert;
@@ -29,6 +31,7 @@ pub mod rewrite;
 mod server;
 mod stop;
 mod stream;
+mod withheld;
 mod worker;
 
 pub use listen::ListenError;

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::connection::Connection;
+use super::forward::Ended;
 use super::log::Told;
 use super::pool::{ConnectError, NodeConnection};
 use super::reply::Failure;
@@ -37,6 +38,8 @@ pub async fn reach(
     })?;
     let began = Instant::now();
     let mut attempts_here = 0;
+    // However often one request is offered to a node, it counts once against it.
+    let mut blamed: SmallVec<[NodeId; 4]> = SmallVec::new();
     loop {
         told.code = visit.code();
         told.node = Some(visit.node());
@@ -56,7 +59,8 @@ pub async fn reach(
                 attempts_here += 1;
                 let name = upstream.nodes.get(visit.node()).map(|node| node.name.clone()).unwrap_or_default();
                 tracing::warn!(node = %name, upstream = upstream.config.name, %error, "cannot connect to node");
-                if error.is_nodes() {
+                if error.is_nodes() && !blamed.contains(&visit.node()) {
+                    blamed.push(visit.node());
                     node_failed(worker, upstream, visit.node());
                 }
                 let exists = visit.is_pinned();
@@ -90,6 +94,25 @@ pub async fn reach(
     }
 }
 
+/// Takes note of how an exchange went, and tells if that keeps new conversations away from its node.
+pub fn observe(worker: &Worker, upstream: &Upstream, node: Option<NodeId>, ended: &Ended, blames_node: bool) {
+    let Some(known) = node.and_then(|node| upstream.nodes.get(node)) else { return };
+    match ended {
+        Ended::Answered if blames_node => {
+            let observe = &upstream.config.health.observe;
+            let now_ms = worker.gateway.now().0;
+            let allowed = observe.receiver_faults.map(std::num::NonZeroU32::get);
+            if let Some(time) = known.live.blamed_itself(now_ms, allowed, observe.eject) {
+                let (node, upstream) = (&known.name, &upstream.config.name);
+                tracing::warn!(%node, upstream, ?time, "node is ejected: its answers in a row blame itself");
+            }
+        }
+        Ended::Answered | Ended::Withheld => known.live.went_well(),
+        Ended::Node(_) => node_failed(worker, upstream, known.id),
+        Ended::Client(_) => {}
+    }
+}
+
 /// Takes note that a node failed, and tells if that keeps new conversations away from it.
 pub fn node_failed(worker: &Worker, upstream: &Upstream, node: NodeId) {
     let Some(node) = upstream.nodes.get(node) else { return };
@@ -111,7 +134,7 @@ fn ask<'a>(worker: &Worker, upstream: &'a Upstream, keys: &'a RequestKeys, tried
 }
 
 /// A connection to the node: this client's own, an idle one, or a new one.
-async fn obtain(
+pub async fn obtain(
     worker: &Worker,
     connection: &Connection,
     upstream: &Upstream,

@@ -33,6 +33,9 @@ pub enum Failure {
     /// The table of conversations, or the nodes, refuse the request.
     #[error("{0}")]
     Placement(#[from] Refusal),
+    /// The conversation was moved, and its session did not come along.
+    #[error("the session did not come along when its conversation was moved")]
+    SessionReplaced,
     /// No node could be reached; none has seen a byte.
     #[error("no node could be reached")]
     Unreachable,
@@ -99,7 +102,7 @@ impl Failure {
             Self::Placement(Refusal::UnknownKey) => {
                 row("SessionLost", Receiver, 503, true, None, "The session is not known. Start a new session.")
             }
-            Self::Placement(Refusal::TryLater { .. }) => row(
+            Self::Placement(Refusal::TryLater { .. } | Refusal::Away { .. }) => row(
                 "NodeUnavailable",
                 Receiver,
                 503,
@@ -130,6 +133,14 @@ impl Failure {
                 false,
                 Some(5),
                 "There is no room for a new session. Nothing was executed; try again.",
+            ),
+            Self::SessionReplaced => row(
+                "SessionReplaced",
+                Receiver,
+                503,
+                true,
+                None,
+                "The node that held the session was lost, and the one that took over has begun a new session. Start a new session.",
             ),
             Self::Unreachable => row(
                 "NodeUnavailable",

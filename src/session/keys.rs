@@ -44,6 +44,15 @@ pub struct RouteKey {
     pub fingerprint: Fingerprint,
 }
 
+/// A weak key that a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WeakKey {
+    /// The key.
+    pub fingerprint: Fingerprint,
+    /// It names the client connection: it is good as long as that lives, and never again.
+    pub is_connection: bool,
+}
+
 /// All keys of one request, each list in rule order, then document order.
 #[derive(Debug, Clone, Default)]
 pub struct RequestKeys {
@@ -52,7 +61,7 @@ pub struct RequestKeys {
     /// Names of nodes, in the order to be tried.
     pub routes: SmallVec<[RouteKey; 2]>,
     /// Keys that stand in where an id could not be learnt.
-    pub weak: SmallVec<[Fingerprint; 2]>,
+    pub weak: SmallVec<[WeakKey; 2]>,
     /// The first hash key.
     pub hash: Option<Fingerprint>,
     /// The message is absent or could not be read, so that an id in it would have been missed.

@@ -6,9 +6,9 @@ use smallvec::SmallVec;
 
 use super::condition::Story;
 use super::fingerprint::{Fingerprint, Fingerprinter};
-use super::keys::{Learnt, LearntKey, PinKey, RequestKeys, RouteKey};
+use super::keys::{Learnt, LearntKey, PinKey, RequestKeys, RouteKey, WeakKey};
 use super::rules::{KeyRule, RuleSet};
-use super::selector::{Selector, VALUES_MAX, Value};
+use super::selector::{Place, Selector, VALUES_MAX, Value};
 use super::spec::{Role, Scope};
 use super::time::time_to_live;
 use super::view::{RequestView, ResponseView};
@@ -100,7 +100,10 @@ impl RuleSet {
                     let tag = SmallVec::from_slice(&hit.value);
                     out.routes.push(RouteKey { rule: hit.rule, tag, fingerprint });
                 }
-                Role::Weak => out.weak.push(fingerprint),
+                Role::Weak => {
+                    let is_connection = *hit.selector.place() == Place::Conn;
+                    out.weak.push(WeakKey { fingerprint, is_connection });
+                }
                 Role::Hash => out.hash = out.hash.or(Some(fingerprint)),
             }
         });

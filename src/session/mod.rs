@@ -19,7 +19,7 @@ mod view;
 
 pub use condition::{Condition, Story};
 pub use fingerprint::{Fingerprint, Fingerprinter};
-pub use keys::{Learnt, LearntKey, NameTag, PinKey, RequestKeys, RouteKey};
+pub use keys::{Learnt, LearntKey, NameTag, PinKey, RequestKeys, RouteKey, WeakKey};
 pub use matching::{Hit, Keyer};
 pub use rewrite::RewriteUrls;
 pub use rules::{KeyRule, RuleSet, TTL_IDLE_DEFAULT, Ttl};

@@ -27,7 +27,7 @@ pub struct Ttl {
     pub idle: Duration,
     /// After the first request; `None` = no end.
     pub max: Option<Duration>,
-    /// After an end or a loss.
+    /// After an end, for retransmissions; a loss drops the pin at once.
     pub linger: Duration,
 }
 
@@ -50,6 +50,8 @@ pub struct KeyRule {
     pub learn_route: bool,
     /// What else makes up the key.
     pub scope: Scope,
+    /// A node that does not know its values says so before it executes anything (`not_executed`).
+    pub may_ask: bool,
     pub(super) ignore: Vec<String>,
     pub(super) via: Vec<Transform>,
     pub(super) matches: Vec<Selector>,
@@ -182,6 +184,10 @@ impl RuleSet {
             // `end` never fires on a Fault, so Faults must be seen.
             response.want_fault();
         }
+        if !response.is_empty() {
+            // Whoever is read anyway is told apart: an answer, or a Fault and whose.
+            response.want_fault();
+        }
         if let Some(from) = &ttl.from {
             ttl_from = ttl_selector(from, prefixes, &mut response, &mut problems).into_iter().collect();
         }
@@ -219,6 +225,11 @@ impl RuleSet {
     /// The key rules, in order.
     pub fn keys(&self) -> &[KeyRule] {
         &self.keys
+    }
+
+    /// Whether nodes may be asked for a value of this rule: see [`KeyRule::may_ask`].
+    pub fn may_ask(&self, rule: u16) -> bool {
+        self.keys.get(usize::from(rule)).is_some_and(|key| key.may_ask)
     }
 
     /// When a conversation is over. Whether one that holds counts is for [`RuleSet::ended`] to say.
@@ -337,6 +348,7 @@ fn key_rule(
         client_issued: key.client_issued,
         learn_route: key.learn_route,
         scope: key.scope,
+        may_ask: !key.client_issued && key.as_ == Role::Pin && set.lost.iter().any(|condition| condition.not_executed),
         ignore: key.ignore.clone(),
         via,
         matches,

@@ -176,7 +176,7 @@ pub struct Ttl {
     pub idle: Option<Duration>,
     /// After the first request; `Some(None)` = no end.
     pub max: Option<Option<Duration>>,
-    /// After an end or a loss.
+    /// After an end, for retransmissions; a loss drops the pin at once.
     pub linger: Option<Duration>,
     /// Where the response tells the time to live (xs:duration or xs:dateTime): a selector, with or without `response` before it.
     pub from: Option<Text>,

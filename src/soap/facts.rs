@@ -31,6 +31,8 @@ pub struct FaultFacts {
     pub texts: Vec<String>,
     /// Whether the code says the caller is at fault: `Client` (SOAP 1.1) or `Sender` (SOAP 1.2).
     pub is_sender: bool,
+    /// Whether the code says the node is at fault: `Server` (SOAP 1.1) or `Receiver` (SOAP 1.2).
+    pub is_receiver: bool,
 }
 
 /// Everything known of a message so far.

@@ -102,7 +102,10 @@ impl FaultText {
             self.has_code = true;
             // SOAP 1.1 §4.4.1 lets a code be refined behind a dot: `Client.Authentication`.
             let first = local.split('.').next().unwrap_or(local);
-            facts.is_sender = first == if self.version == Version::V11 { "Client" } else { "Sender" };
+            let (sender, receiver) =
+                if self.version == Version::V11 { ("Client", "Server") } else { ("Sender", "Receiver") };
+            facts.is_sender = first == sender;
+            facts.is_receiver = first == receiver;
         }
     }
 

@@ -61,8 +61,11 @@ metrics! {
     KEYS: Gauge "castile_keys" "Keys of all conversations.";
     KEYS_MAX: Gauge "castile_keys_max" "affinity.max_keys.";
     HINTS: Gauge "castile_hints" "Weak keys and learnt routes.";
+    UPSTREAM_EVENTS: Counter "castile_upstream_events_total" "What is counted of an upstream, by event: moved, replaced_after_move, replaced, lost, waited, ...";
+    UPSTREAM_WAITING: Gauge "castile_upstream_waiting" "Requests that wait for the node of their conversation to return.";
     NODE_REQUESTS: Counter "castile_node_requests_total" "Requests given to a machine, by all upstreams of its affinity group.";
     NODE_FAILURES: Counter "castile_node_failures_total" "Connects that failed and exchanges that a machine did not finish.";
+    NODE_RECEIVER_FAULTS: Counter "castile_node_receiver_faults_total" "Answers that blame the machine itself: Receiver (Server) Faults, and other 5xx.";
     NODE_EJECTIONS: Counter "castile_node_ejections_total" "How often a machine was ejected because it failed in a row.";
     NODE_HEALTH_CHANGES: Counter "castile_node_health_changes_total" "How often the health of a machine changed.";
     NODE_IN_FLIGHT: Gauge "castile_node_requests_in_flight" "Requests that a machine works on for this gateway.";

@@ -9,7 +9,7 @@
 use std::cmp::Ordering;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Node, NodeId, NodeSet};
+use super::{Node, NodeId, NodeSet, ramp};
 
 /// How new work is spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -46,15 +46,16 @@ pub struct Pick<'a> {
 /// the virtual time lasts for five years.
 const TURN: u64 = 1 << 20;
 
-pub(super) fn stride(weight: u16) -> u64 {
-    TURN / u64::from(weight.max(1))
+/// The stride of a weight in units of 1/64.
+pub(super) fn stride(weight: u32) -> u64 {
+    TURN * u64::from(ramp::WHOLE) / u64::from(weight.max(1))
 }
 
 impl NodeSet {
     /// The node for a new conversation: ready, not down, not ejected, with room, not excluded. `None` if there is none.
     ///
-    /// Where every node that could serve is ejected, ejections count for nothing: the fault may be ours, or the network's,
-    /// and a node that fails now and then serves more than none.
+    /// Where ejection leaves too few of those that could serve, it counts for nothing: the fault may be ours, or the
+    /// network's, the few left would break under the load of all, and a node that fails now and then serves more than none.
     pub fn pick(&self, pick: Pick<'_>) -> Option<&Node> {
         let node = match (pick.key, self.balance) {
             (Some(key), _) => self.by_key(key, &pick),
@@ -69,28 +70,38 @@ impl NodeSet {
 
     fn candidates<'s, 'p>(&'s self, pick: &Pick<'p>) -> impl Iterator<Item = &'s Node> + use<'s, 'p> {
         let Pick { exclude, group, now_ms, .. } = *pick;
-        let all_ejected = self.nodes().iter().all(|node| !node.live.takes_new(now_ms));
+        let panics = self.panics(now_ms);
         self.nodes().iter().filter(move |node| {
-            (node.live.takes_new(now_ms) || all_ejected && node.live.takes_new(u64::MAX))
+            (node.takes_new(now_ms) || panics && node.takes_new(u64::MAX))
                 && node.has_room()
                 && !exclude.contains(&node.id)
                 && group.is_none_or(|group| node.group.as_deref() == Some(group))
         })
     }
 
-    /// The least loaded candidate for its weight, then the one whose turn is next.
+    /// Whether ejection leaves too few nodes.
+    fn panics(&self, now_ms: u64) -> bool {
+        let could_serve = || self.nodes().iter().filter(|node| node.takes_new(u64::MAX));
+        let left = could_serve().filter(|node| !node.live.is_ejected(now_ms)).count();
+        left == 0 || left * 100 < could_serve().count() * self.panic as usize
+    }
+
+    /// The least loaded candidate for its weight, then the one whose turn is next. A node that starts slowly is no
+    /// candidate between its turns, however idle it is, unless there is nobody else.
     fn in_turn(&self, pick: &Pick<'_>, load: impl Fn(&Node) -> u64) -> Option<&Node> {
         loop {
             let present = self.turn.load(Relaxed);
-            let (node, stored, turn) = self
+            let (node, weight, stored, turn) = self
                 .candidates(pick)
                 .map(|node| {
                     let stored = node.turn.load(Relaxed);
-                    (load(node), node, stored, stored.max(present))
+                    let weight = node.present_weight(pick.now_ms);
+                    let must_wait = stored > present && weight < u32::from(node.weight) * ramp::WHOLE;
+                    (must_wait, (load(node), weight), node, stored, stored.max(present))
                 })
-                .min_by(|a, b| by_load((a.0, a.1), (b.0, b.1)).then(a.3.cmp(&b.3)))
-                .map(|(_, node, stored, turn)| (node, stored, turn))?;
-            if node.turn.compare_exchange_weak(stored, turn + stride(node.weight), Relaxed, Relaxed).is_ok() {
+                .min_by(|a, b| a.0.cmp(&b.0).then(by_load(a.1, b.1)).then(a.4.cmp(&b.4)))
+                .map(|(_, (_, weight), node, stored, turn)| (node, weight, stored, turn))?;
+            if node.turn.compare_exchange_weak(stored, turn + stride(weight), Relaxed, Relaxed).is_ok() {
                 self.turn.fetch_max(turn, Relaxed);
                 return Some(node);
             }
@@ -98,11 +109,12 @@ impl NodeSet {
     }
 
     fn at_random(&self, pick: &Pick<'_>) -> Option<&Node> {
-        let total: u64 = self.candidates(pick).map(|node| u64::from(node.weight)).sum();
+        let weight = |node: &Node| u64::from(node.present_weight(pick.now_ms));
+        let total: u64 = self.candidates(pick).map(weight).sum();
         let draw = |random: u64| {
             let mut left = mix(random) % total.max(1);
             self.candidates(pick).find(|node| {
-                let weight = u64::from(node.weight);
+                let weight = weight(node);
                 let found = left < weight;
                 left = left.saturating_sub(weight);
                 found
@@ -111,8 +123,8 @@ impl NodeSet {
         // Candidates may have changed since they were summed up: then any of them will do.
         let one = draw(pick.random).or_else(|| self.candidates(pick).next())?;
         let other = draw(pick.random ^ 0x9e37_79b9_7f4a_7c15).unwrap_or(one);
-        let load = |node: &Node| u64::from(node.live.requests());
-        Some(if by_load((load(other), other), (load(one), one)).is_lt() { other } else { one })
+        let load = |node: &Node| (u64::from(node.live.requests()), node.present_weight(pick.now_ms));
+        Some(if by_load(load(other), load(one)).is_lt() { other } else { one })
     }
 
     /// Weighted rendezvous: the highest of `-weight / ln(uniform hash of key and name)` wins, so that a node that goes
@@ -121,15 +133,15 @@ impl NodeSet {
         let score = |node: &Node| {
             let hash = mix(mix(key as u64 ^ node.name_hash) ^ (key >> 64) as u64);
             let uniform = ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-            -f64::from(node.weight) / uniform.ln()
+            -f64::from(node.present_weight(pick.now_ms)) / uniform.ln()
         };
         self.candidates(pick).map(|node| (score(node), node)).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, node)| node)
     }
 }
 
 /// Compares `load / weight` without dividing.
-fn by_load((a_load, a): (u64, &Node), (b_load, b): (u64, &Node)) -> Ordering {
-    (a_load * u64::from(b.weight)).cmp(&(b_load * u64::from(a.weight)))
+fn by_load((a_load, a): (u64, u32), (b_load, b): (u64, u32)) -> Ordering {
+    (a_load * u64::from(b)).cmp(&(b_load * u64::from(a)))
 }
 
 /// The finaliser of splitmix64: every input bit reaches every output bit.
@@ -199,6 +211,86 @@ mod tests {
         assert_eq!(next.matches('b').count(), 5, "{next}");
     }
 
+    /// A set whose node `b` came at 1,000 ms and starts slowly, over 10 s.
+    fn with_newcomer(balance: Balance) -> NodeSet {
+        let registry = Registry::new();
+        let specs = ["a", "b", "c"].map(|name| {
+            let mut spec = NodeSpec::new(registry.machine("g", name));
+            spec.slow_start_ms = 10_000;
+            spec
+        });
+        let set = NodeSet::new(balance, specs.into());
+        live(&set, "b").comes(1_000);
+        set
+    }
+
+    /// How many of 3,000 picks at this time `b` gets.
+    fn newcomers_share(set: &NodeSet, now_ms: u64) -> usize {
+        let pick = |random| set.pick(Pick { random, now_ms, ..Pick::default() }).expect("a node").name.to_string();
+        (0..3_000).filter(|random| pick(*random) == "b").count()
+    }
+
+    #[test]
+    fn a_node_that_came_gets_new_work_gently() {
+        for balance in [Balance::RoundRobin, Balance::Random, Balance::LeastRequests, Balance::LeastConversations] {
+            for (now_ms, expected) in [(1_000, 143), (6_000, 600), (11_000, 1_000), (20_000, 1_000)] {
+                let share = newcomers_share(&with_newcomer(balance), now_ms);
+                assert!(share.abs_diff(expected) < 60, "{balance:?} at {now_ms} ms: {share} of 3,000, not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_least_busy_node_waits_for_its_turn_while_it_starts() {
+        let set = with_newcomer(Balance::LeastConversations);
+        for name in ["a", "c"] {
+            (0..1_000).for_each(|_| live(&set, name).add_conversation());
+        }
+        let share = newcomers_share(&set, 1_000);
+        assert!((100..300).contains(&share), "{share} of 3,000");
+        assert_eq!(newcomers_share(&set, 11_000), 3_000, "then it gets all, as the policy says");
+    }
+
+    #[test]
+    fn where_only_newcomers_are_left_they_serve() {
+        let set = with_newcomer(Balance::LeastRequests);
+        live(&set, "a").set_health(Health::Down);
+        live(&set, "c").set_admin(Admin::Drain);
+        assert_eq!(newcomers_share(&set, 1_000), 3_000);
+    }
+
+    #[test]
+    fn who_comes_up_returns_or_was_ejected_starts_slowly() {
+        let set = with_newcomer(Balance::RoundRobin);
+        let b = live(&set, "b");
+        assert_eq!(b.there_for_ms(50_000), 49_000);
+        assert_eq!(live(&set, "a").there_for_ms(50_000), u64::MAX, "it was there from the beginning");
+        b.set_health_at(Health::Up, 60_000);
+        assert_eq!(b.there_for_ms(60_000), 59_000, "it was never down");
+        b.set_health_at(Health::Down, 61_000);
+        b.set_health_at(Health::Up, 62_000);
+        assert_eq!(b.there_for_ms(63_000), 1_000);
+        b.set_admin_at(Admin::Drain, 70_000);
+        b.set_admin_at(Admin::Ready, 71_000);
+        assert_eq!(b.there_for_ms(72_000), 10_000, "it has served all along");
+        b.set_admin_at(Admin::Maint, 73_000);
+        b.set_admin_at(Admin::Ready, 74_000);
+        assert_eq!(b.there_for_ms(75_000), 1_000);
+        b.eject_until(80_000);
+        assert_eq!(b.there_for_ms(81_000), 1_000);
+    }
+
+    #[test]
+    fn a_node_that_left_gets_nothing_new() {
+        let registry = Registry::new();
+        let mut gone = NodeSpec::new(registry.machine("g", "a"));
+        gone.has_left = true;
+        let set = NodeSet::new(Balance::RoundRobin, vec![gone, NodeSpec::new(registry.machine("g", "b"))]);
+        assert_eq!(order(&set, 3), "bbb");
+        live(&set, "b").eject_until(5);
+        assert_eq!(order(&set, 3), "bbb", "it does not count among those who could serve");
+    }
+
     #[test]
     fn a_missing_node_leaves_its_share_to_all_others() {
         let set = set(Balance::RoundRobin, "a b c d");
@@ -233,6 +325,25 @@ mod tests {
         live(&set, "c").eject_until(5);
         let served = order(&set, 4);
         assert!(served.contains('b') && served.contains('c') && !served.contains('a'), "{served}");
+    }
+
+    #[test]
+    fn where_ejection_leaves_too_few_it_counts_for_nothing() {
+        for (panic, ejected, expected) in [
+            (50, "", "abcd"),
+            (50, "a", "bcd"),
+            (50, "ab", "cd"),
+            (50, "abc", "abcd"),
+            (50, "abcd", "abcd"),
+            (0, "abc", "d"),
+            (0, "abcd", "abcd"),
+            (100, "a", "abcd"),
+        ] {
+            let set = set(Balance::RoundRobin, "a b c d").with_panic(panic);
+            ejected.chars().for_each(|name| live(&set, &name.to_string()).eject_until(5));
+            let served: std::collections::BTreeSet<char> = order(&set, 40).chars().collect();
+            assert_eq!(served.iter().collect::<String>(), expected, "{panic} {ejected}");
+        }
     }
 
     #[test]

@@ -3,11 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
-
-/// A node is ejected for no longer than this at a time, unless the file says so: one that came back long ago should not
-/// stand idle for an hour. Taste.
-pub const EJECT_MAX: Duration = Duration::from_secs(300);
 
 /// A machine, by its number in the [`super::Registry`]. Valid as long as the process; never stored or sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,17 +61,23 @@ pub struct Live {
     pub fates: super::Fates,
     last_chosen_ms: AtomicU64,
     health_since_ms: AtomicU64,
-    ejected_until_ms: AtomicU64,
+    /// When it was added, came up, or came back from maintenance; 0 = with the process.
+    came_ms: AtomicU64,
+    pub(super) ejected_until_ms: AtomicU64,
     /// Failures in a row.
-    failed_in_row: AtomicU32,
+    pub(super) failed_in_row: AtomicU32,
+    /// Answers in a row that blame itself.
+    pub(super) faults_in_row: AtomicU32,
     /// Ejections in a row, each for twice as long as the one before.
-    ejections: AtomicU32,
+    pub(super) ejections: AtomicU32,
     /// Requests since the process began.
     served: AtomicU64,
     /// Failures since the process began.
-    failures: AtomicU64,
+    pub(super) failures: AtomicU64,
+    /// Answers that blame itself, since the process began.
+    pub(super) receiver_faults: AtomicU64,
     /// Ejections since the process began.
-    ejected: AtomicU64,
+    pub(super) ejected: AtomicU64,
     /// Changes of health since the process began.
     health_changes: AtomicU64,
     health: AtomicU8,
@@ -98,11 +99,14 @@ impl Live {
             fates: super::Fates::default(),
             last_chosen_ms: AtomicU64::new(0),
             health_since_ms: AtomicU64::new(0),
+            came_ms: AtomicU64::new(0),
             ejected_until_ms: AtomicU64::new(0),
             failed_in_row: AtomicU32::new(0),
+            faults_in_row: AtomicU32::new(0),
             ejections: AtomicU32::new(0),
             served: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            receiver_faults: AtomicU64::new(0),
             ejected: AtomicU64::new(0),
             health_changes: AtomicU64::new(0),
             health: AtomicU8::new(Health::Unknown as u8),
@@ -149,6 +153,11 @@ impl Live {
     /// Connects that failed, and exchanges that it did not finish, since the process began.
     pub fn failures(&self) -> u64 {
         self.failures.load(Relaxed)
+    }
+
+    /// Answers that put the blame on itself, since the process began.
+    pub fn receiver_faults(&self) -> u64 {
+        self.receiver_faults.load(Relaxed)
     }
 
     /// How often it was ejected since the process began.
@@ -221,10 +230,14 @@ impl Live {
 
     /// Sets what checks say, as of `now_ms`. If that is new: for how many milliseconds the state before held; 0 for the first.
     pub fn set_health_at(&self, health: Health, now_ms: u64) -> Option<u64> {
+        let was = self.health();
         if !self.set_health(health) {
             return None;
         }
         self.health_changes.fetch_add(1, Relaxed);
+        if was == Health::Down {
+            self.comes(now_ms);
+        }
         let before = self.health_since_ms.swap(now_ms, Relaxed);
         Some(if before == 0 { 0 } else { now_ms.saturating_sub(before) })
     }
@@ -234,46 +247,31 @@ impl Live {
         self.admin.swap(admin as u8, Relaxed) != admin as u8
     }
 
+    /// Sets what the operator wants, as of `now_ms`, and gives what it was. Who returns from maintenance starts slowly.
+    pub fn set_admin_at(&self, admin: Admin, now_ms: u64) -> Admin {
+        let before = self.admin();
+        self.set_admin(admin);
+        if before == Admin::Maint && admin != Admin::Maint {
+            self.comes(now_ms);
+        }
+        before
+    }
+
+    /// Says that it was added, or is back: it gets new conversations slowly from now on, where that is configured.
+    pub fn comes(&self, now_ms: u64) {
+        self.came_ms.store(now_ms, Relaxed);
+    }
+
+    /// For how many milliseconds it has been there for new conversations.
+    pub fn there_for_ms(&self, now_ms: u64) -> u64 {
+        let came = self.came_ms.load(Relaxed).max(self.ejected_until_ms());
+        // Nobody counts those who were there from the beginning as new.
+        if came == 0 { u64::MAX } else { now_ms.saturating_sub(came) }
+    }
+
     /// Keeps new conversations away until then; 0 = no longer.
     pub fn eject_until(&self, ms: u64) {
         self.ejected_until_ms.store(ms, Relaxed);
-    }
-
-    /// Takes note that a connect failed, or that it broke off, hung or answered garbage: what no caller can bring about.
-    /// If that ejects it, for how long: `eject` the first time, twice as long each further time in which nothing went
-    /// well between, up to [`EJECT_MAX`].
-    pub fn failed(&self, now_ms: u64, allowed: u32, eject: Duration) -> Option<Duration> {
-        self.failures.fetch_add(1, Relaxed);
-        let in_row = self.failed_in_row.fetch_add(1, Relaxed).saturating_add(1);
-        if in_row < allowed || self.is_ejected(now_ms) {
-            return None;
-        }
-        let before = self.ejections.fetch_add(1, Relaxed);
-        let longest = EJECT_MAX.max(eject);
-        let time = eject.saturating_mul(1u32.checked_shl(before).unwrap_or(u32::MAX)).min(longest);
-        let until = now_ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        // Of workers that see it fail at once, one ejects it.
-        let is_first = self
-            .ejected_until_ms
-            .fetch_update(Relaxed, Relaxed, |present| (present <= now_ms).then_some(until))
-            .is_ok();
-        if !is_first {
-            self.ejections.fetch_sub(1, Relaxed);
-            return None;
-        }
-        self.ejected.fetch_add(1, Relaxed);
-        Some(time)
-    }
-
-    /// Takes note that it answered a request, whatever the answer says. A present ejection runs out by itself.
-    pub fn went_well(&self) {
-        // Nearly always there is nothing to write, and the line stays shared between workers.
-        if self.failed_in_row.load(Relaxed) != 0 {
-            self.failed_in_row.store(0, Relaxed);
-        }
-        if self.ejections.load(Relaxed) != 0 {
-            self.ejections.store(0, Relaxed);
-        }
     }
 
     /// Admits one request if fewer than `limit` are running (0 = no limit).
@@ -376,51 +374,5 @@ impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.set_idle(false);
         self.live.connections.fetch_sub(1, Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a row of events comes to, one second apart: `-` a failure, `+` a success; the seconds it is ejected for, or `.`.
-    fn observe(events: &str) -> String {
-        let live = Live::new(NodeId(0), "g".into(), "n".into());
-        let told = events.chars().enumerate().map(|(second, event)| {
-            let now = 1 + second as u64 * 1000;
-            let ejected = match event {
-                '-' => live.failed(now, 3, Duration::from_secs(2)),
-                _ => {
-                    live.went_well();
-                    None
-                }
-            };
-            ejected.map_or(".".to_owned(), |time| time.as_secs().to_string())
-        });
-        told.collect()
-    }
-
-    #[test]
-    fn failures_in_a_row_eject_for_longer_and_longer_until_something_goes_well() {
-        assert_eq!(observe("--+--+"), "......");
-        assert_eq!(observe("---"), "..2");
-        assert_eq!(observe("-----"), "..2.4", "when it is over, one more failure is enough");
-        assert_eq!(observe("---------"), "..2.4...8");
-        assert_eq!(observe("-----+--"), "..2.4...", "still ejected");
-        assert_eq!(observe("-----+..---"), "..2.4.....2", "after a success it begins anew");
-    }
-
-    #[test]
-    fn an_ejection_has_an_end() {
-        let live = Live::new(NodeId(0), "g".into(), "n".into());
-        let mut now = 1;
-        for _ in 0..100 {
-            let time = live.failed(now, 1, Duration::from_secs(10)).expect("it is ejected");
-            assert!(time <= EJECT_MAX);
-            now += time.as_millis() as u64;
-        }
-        assert_eq!(live.failed(now, 1, Duration::from_secs(10)), Some(EJECT_MAX));
-        let far = live.failed(now + 400_000, 1, Duration::from_secs(900));
-        assert_eq!(far, Some(Duration::from_secs(900)), "where the file says more, it holds");
     }
 }

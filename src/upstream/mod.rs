@@ -6,15 +6,20 @@
 //! and random numbers are arguments.
 
 mod balance;
+mod events;
 mod fates;
 mod health;
 mod live;
 mod node;
+mod observed;
+mod ramp;
 mod registry;
 
 pub use balance::{Balance, Pick};
+pub use events::{UpstreamEvents, Waiting};
 pub use fates::{Fate, Fates};
 pub use health::{Checked, together};
-pub use live::{Admin, EJECT_MAX, Health, InFlight, Live, NodeId, OpenConnection};
+pub use live::{Admin, Health, InFlight, Live, NodeId, OpenConnection};
 pub use node::{Node, NodeLimits, NodeSet, NodeSpec};
+pub use observed::EJECT_MAX;
 pub use registry::Registry;

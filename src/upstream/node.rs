@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
-use super::{Balance, Live, NodeId};
+use super::{Balance, Live, NodeId, ramp};
 
 /// What one node may be given at a time, over all workers. 0 = no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +41,25 @@ pub struct NodeSpec {
     pub successor: Option<NodeId>,
     /// What it may be given at a time.
     pub limits: NodeLimits,
+    /// For how long it gets new work slowly after it came, in milliseconds; 0 = at once.
+    pub slow_start_ms: u64,
+    /// It has left the configuration: its conversations go on there, nothing new begins.
+    pub has_left: bool,
 }
 
 impl NodeSpec {
     /// A node of weight 1 with default limits.
     pub fn new(live: Arc<Live>) -> Self {
-        Self { live, weight: 1, routes: Vec::new(), group: None, successor: None, limits: NodeLimits::default() }
+        Self {
+            live,
+            weight: 1,
+            routes: Vec::new(),
+            group: None,
+            successor: None,
+            limits: NodeLimits::default(),
+            slow_start_ms: 0,
+            has_left: false,
+        }
     }
 }
 
@@ -67,6 +80,10 @@ pub struct Node {
     pub successor: Option<NodeId>,
     /// What it may be given at a time.
     pub limits: NodeLimits,
+    /// For how long it gets new work slowly after it came, in milliseconds; 0 = at once.
+    pub slow_start_ms: u64,
+    /// It has left the configuration: its conversations go on there, nothing new begins.
+    pub has_left: bool,
     /// Its living state.
     pub live: Arc<Live>,
     /// Hash of the name, equal on every gateway (ids are not), for rendezvous hashing.
@@ -76,6 +93,32 @@ pub struct Node {
 }
 
 impl Node {
+    /// Whether new conversations may begin here: configured, ready, not down, not ejected.
+    pub fn takes_new(&self, now_ms: u64) -> bool {
+        !self.has_left && self.live.takes_new(now_ms)
+    }
+
+    /// Its weight for new work now, in units of 1/64; never 0.
+    pub(super) fn present_weight(&self, now_ms: u64) -> u32 {
+        // Nearly always nobody starts slowly, and then no clock of the node is looked at.
+        let elapsed = if self.slow_start_ms == 0 { u64::MAX } else { self.live.there_for_ms(now_ms) };
+        ramp::present_weight(self.weight, elapsed, self.slow_start_ms)
+    }
+
+    /// The same node for the set of a configuration that names it no longer: nothing new begins there.
+    pub fn left(&self) -> NodeSpec {
+        NodeSpec {
+            live: Arc::clone(&self.live),
+            weight: self.weight,
+            routes: self.routes.clone(),
+            group: self.group.clone(),
+            successor: self.successor,
+            limits: self.limits,
+            slow_start_ms: self.slow_start_ms,
+            has_left: true,
+        }
+    }
+
     /// Whether the node has room for another request.
     pub fn has_room(&self) -> bool {
         self.limits.requests == 0 || self.live.requests() < self.limits.requests
@@ -87,6 +130,8 @@ impl Node {
 pub struct NodeSet {
     nodes: Box<[Node]>,
     pub(super) balance: Balance,
+    /// Per cent; see [`NodeSet::with_panic`].
+    pub(super) panic: u32,
     by_id: HashMap<NodeId, u32>,
     by_route: HashMap<Box<[u8]>, SmallVec<[u32; 2]>>,
     /// Round robin: the latest turn taken.
@@ -118,12 +163,21 @@ impl NodeSet {
                 group: spec.group,
                 successor: spec.successor,
                 limits: spec.limits,
+                slow_start_ms: spec.slow_start_ms,
+                has_left: spec.has_left,
                 name_hash: name_hash(spec.live.name()),
                 live: spec.live,
-                turn: AtomicU64::new(super::balance::stride(weight) / 2),
+                turn: AtomicU64::new(super::balance::stride(u32::from(weight) * ramp::WHOLE) / 2),
             });
         }
-        Self { nodes: nodes.into(), balance, by_id, by_route, turn: AtomicU64::new(0) }
+        Self { nodes: nodes.into(), balance, panic: 50, by_id, by_route, turn: AtomicU64::new(0) }
+    }
+
+    /// The same set with this panic threshold, in per cent: where fewer of the nodes that could serve are left by ejection,
+    /// ejections count for nothing. 0 = only where none is left. Default: 50, as in Envoy.
+    pub fn with_panic(mut self, percent: u32) -> Self {
+        self.panic = percent;
+        self
     }
 
     /// All nodes, in configured order.

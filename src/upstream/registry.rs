@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::{Live, NodeId};
+use super::{Live, NodeId, UpstreamEvents};
 
 /// Knows every machine that any configuration of this process has named.
 ///
@@ -14,6 +14,8 @@ use super::{Live, NodeId};
 #[derive(Debug, Default)]
 pub struct Registry {
     machines: RwLock<Machines>,
+    /// By the name of the upstream.
+    events: RwLock<HashMap<String, Arc<UpstreamEvents>>>,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +42,11 @@ impl Registry {
         machines.by_name.insert(key, id);
         machines.by_id.push(Arc::clone(&live));
         live
+    }
+
+    /// What is counted of the upstream of this name; made if it is new.
+    pub fn events(&self, upstream: &str) -> Arc<UpstreamEvents> {
+        Arc::clone(self.events.write().entry(upstream.to_owned()).or_default())
     }
 
     /// The machine of this id.

@@ -207,3 +207,47 @@ fn a_listener_says_on_its_health_path_whether_new_work_is_welcome() {
     assert_eq!(ask("/x"), 200, "serving goes on");
     assert_eq!(castile.stop().len(), 2, "probes are not logged");
 }
+
+#[test]
+fn answers_that_blame_the_node_are_counted_and_eject_it_where_the_file_says_so() {
+    let answer = |status: &'static str, body: String| {
+        move |_: &Message| {
+            let mut answer = ok("Content-Type: text/xml\r\n", &body);
+            answer.splice(9..15, status.bytes());
+            answer
+        }
+    };
+    let fault = |code: &str| {
+        envelope("", &format!("<s:Fault><faultcode>s:{code}</faultcode><faultstring>no</faultstring></s:Fault>"))
+    };
+    for (body, observe, faults, is_ejected) in [
+        (fault("Server"), "connect_failures: 1, eject: 1h", 4, false),
+        (fault("Server.userException"), "receiver_faults: 3, eject: 1h", 4, true),
+        (fault("Client"), "receiver_faults: 1, eject: 1h", 0, false),
+        ("<html>".to_owned(), "receiver_faults: 4, eject: 1h", 4, true),
+    ] {
+        let node = Node::answering(answer("500 No", body.clone()));
+        let castile = Castile::start(&config(&[&node], &format!("health: {{observe: {{{observe}}}}}")));
+        for _ in 0..4 {
+            assert_eq!(castile.ask(post("", envelope("", "<x/>"))).status(), 500);
+        }
+        let live = &castile.gateway.registry.machines()[0];
+        eventually("the last one is counted", || live.receiver_faults() == faults);
+        assert_eq!((live.failures(), live.is_ejected(castile.gateway.now().0)), (0, is_ejected), "{observe} {body}");
+    }
+}
+
+#[test]
+fn a_request_that_is_offered_several_times_counts_once_against_its_node() {
+    let (_held, gone) = refusing_address();
+    let node = login_node(0);
+    let settings = format!("{AXIS2}\ntimeouts: {{connect: 500ms}}\nattempts: 3");
+    let yaml = config(&[&node], &settings);
+    let mut castile = Castile::start(&yaml);
+    let (id, _) = login(&castile);
+    castile.reload(&yaml.replace(&node.url(), &format!("http://{gone}")));
+    assert!(castile.ask(post("", envelope(&group_id(&id), "<x/>"))).text().contains("SessionLost"));
+    let failures = castile.gateway.registry.machines()[0].failures();
+    let log = castile.stop();
+    assert_eq!((failures, &log[1]["retries"]), (1, &3.into()), "{log:?}");
+}

@@ -9,14 +9,14 @@ use crate::support::tls::Authority;
 use crate::support::{Castile, Node, Peer, config, eventually, ok};
 
 /// The program, ended when dropped.
-struct Program {
+pub struct Program {
     child: Child,
-    address: SocketAddr,
-    admin: SocketAddr,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
 }
 
 impl Program {
-    fn start(file: &Path, log: &Path, address: SocketAddr, admin: SocketAddr) -> Self {
+    pub fn start(file: &Path, log: &Path, address: SocketAddr, admin: SocketAddr) -> Self {
         let log = std::fs::File::create(log).expect("a file can be written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_castile"));
         command.args(["run", "--config"]).arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -45,7 +45,7 @@ impl Drop for Program {
     }
 }
 
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a free port")
 }
 

@@ -8,7 +8,7 @@ mod semantics;
 mod simulation;
 mod stress;
 mod trouble;
-mod world;
+pub(super) mod world;
 
 use super::*;
 use world::World;

@@ -274,3 +274,17 @@ fn an_answer_may_tell_the_time_to_live() {
     let mut world = World::of("a b").policy(|policy| policy.max = Some(world::duration("1h")));
     check(&mut world, "> s:1 ttl=2h = bal a \n wait 61m \n s:1 = unknown b");
 }
+
+#[test]
+fn a_weak_key_that_names_the_connection_lasts_as_long_as_that() {
+    check(
+        &mut World::of("a b"),
+        "
+        unreadable w:conn1    = bal a
+        unreadable w:address  = bal b
+        wait 10m
+        unreadable w:conn1    = weak a
+        unreadable w:address  = bal *
+        ",
+    );
+}

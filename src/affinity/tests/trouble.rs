@@ -179,3 +179,10 @@ fn a_conversation_of_another_upstream_is_not_ended_by_one_that_lacks_its_node() 
     world.nodes = all;
     check(&mut world, "s:1 = pin a");
 }
+
+#[test]
+fn who_may_wait_for_its_node_is_not_lost() {
+    let mut world = World::of("a b").policy(|policy| policy.on_node_down = OnNodeDown::Wait);
+    check(&mut world, "> s:1 = bal a \n down a \n s:1 = later \n s:1 = later \n up a \n s:1 = pin a");
+    assert_eq!((world.count("orphaned"), world.at("a")), (0, 1));
+}

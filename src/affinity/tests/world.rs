@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::session::{Fingerprint, Learnt, LearntKey, NameTag, PinKey, RequestKeys, RouteKey};
+use crate::session::{Fingerprint, Learnt, LearntKey, NameTag, PinKey, RequestKeys, RouteKey, WeakKey};
 use crate::upstream::{Admin, Balance, Health, NodeLimits, NodeSet, NodeSpec, Registry};
 
 /// Nodes, a table, a clock.
-pub(super) struct World {
+pub(in crate::affinity) struct World {
     pub registry: Arc<Registry>,
     pub affinity: Arc<Affinity>,
     pub nodes: NodeSet,
@@ -151,6 +151,20 @@ impl World {
     }
 }
 
+impl Affinity {
+    /// Every conversation's node, keys and whether its node counts it.
+    pub(in crate::affinity) fn inspect(&self, mut f: impl FnMut(crate::upstream::NodeId, &[Fingerprint], bool)) {
+        for conversation in self.roll.all() {
+            let (node, keys, counted) = {
+                let state = conversation.lock();
+                let keys = state.keys.iter().map(super::super::conversation::Key::fingerprint);
+                (state.node, keys.collect::<Vec<_>>(), state.is_counted())
+            };
+            f(node, &keys, counted);
+        }
+    }
+}
+
 pub(super) fn node_set(registry: &Registry, nodes: &str, balance: Balance) -> NodeSet {
     let specs = nodes.split_whitespace().map(|text| {
         let (text, successor) = text.split_once('>').map_or((text, None), |(text, name)| (text, Some(name)));
@@ -166,7 +180,7 @@ pub(super) fn node_set(registry: &Registry, nodes: &str, balance: Balance) -> No
     NodeSet::new(balance, specs.collect())
 }
 
-pub(super) fn request_keys(request: &str) -> RequestKeys {
+pub(in crate::affinity) fn request_keys(request: &str) -> RequestKeys {
     let mut keys = RequestKeys::default();
     for (rule, word) in request.split_whitespace().enumerate() {
         let fingerprint = print(word);
@@ -177,7 +191,7 @@ pub(super) fn request_keys(request: &str) -> RequestKeys {
                 keys.pins.push(PinKey { rule, fingerprint, client_issued: false, name: NameTag::of("s") })
             }
             Some(("r", tag)) => keys.routes.push(RouteKey { rule, tag: tag.as_bytes().into(), fingerprint }),
-            Some(("w", _)) => keys.weak.push(fingerprint),
+            Some(("w", id)) => keys.weak.push(WeakKey { fingerprint, is_connection: id.starts_with("conn") }),
             Some(("h", _)) => keys.hash = Some(fingerprint),
             _ if word == "unreadable" => keys.unreadable = true,
             _ if word == "-" => {}
@@ -188,7 +202,7 @@ pub(super) fn request_keys(request: &str) -> RequestKeys {
 }
 
 /// The fingerprint of a key as written in a script.
-pub(super) fn print(id: &str) -> Fingerprint {
+pub(in crate::affinity) fn print(id: &str) -> Fingerprint {
     let fingerprinter = crate::session::Fingerprinter::new(&[7; 16]);
     fingerprinter.fingerprint("g", "key", b"", id.as_bytes())
 }

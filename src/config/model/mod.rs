@@ -18,7 +18,7 @@ pub use process::{
     AccessLog, Admin, FaultStatus, Faults, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token, Workers,
 };
 pub use route::{Route, RouteTimeouts};
-pub use sticky::{OnNodeDown, OnSessionReplaced, SealedCookie, Sticky, TtlPolicy, UnknownKey};
+pub use sticky::{AskNodes, OnNodeDown, OnSessionReplaced, SealedCookie, Sticky, TtlPolicy, UnknownKey};
 pub use upstream::{AdminState, HostHeader, Node, NodesShareSessions, Upstream};
 pub use values::{NodeUrl, Scheme, Secret};
 

@@ -1,6 +1,6 @@
 //! Policies of an upstream: balance, health, limits, timeouts, TLS, rewriting.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -86,6 +86,8 @@ pub struct Health {
     pub check: Option<Check>,
     /// What traffic tells.
     pub observe: Observe,
+    /// For how long a node that was added, came up or came back gets new conversations slowly; zero = at once.
+    pub slow_start: Duration,
 }
 
 /// Active probes of a node.
@@ -128,15 +130,19 @@ pub enum Probe {
 /// What traffic tells of a node's health.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observe {
-    /// Connects that fail in a row until the node is ejected.
+    /// Requests in a row that the node did not accept or broke off, until it is ejected.
     pub connect_failures: u32,
+    /// Answers in a row that blame the node itself until it is ejected; `None` = they are counted only.
+    pub receiver_faults: Option<NonZeroU32>,
     /// For how long new conversations go elsewhere the first time; it grows while it fails.
     pub eject: Duration,
+    /// Per cent of the nodes that could serve: where ejection leaves fewer, it counts for nothing. 0 = where it leaves none.
+    pub panic: u32,
 }
 
 impl Default for Observe {
     fn default() -> Self {
-        Self { connect_failures: 3, eject: Duration::from_secs(10) }
+        Self { connect_failures: 3, receiver_faults: None, eject: Duration::from_secs(10), panic: 50 }
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Sticky {
     pub ttl: TtlPolicy,
     /// A request carries only keys that nobody knows.
     pub unknown_key: UnknownKey,
+    /// With [`UnknownKey::AskNodes`], how.
+    pub ask: AskNodes,
     /// The node of a conversation cannot serve. Default: `Fault`; `Failover` where the nodes share sessions.
     pub on_node_down: OnNodeDown,
     /// With [`OnNodeDown::Wait`], how long a request is held for its node.
@@ -39,6 +41,7 @@ impl Default for Sticky {
             rules: Vec::new(),
             ttl: TtlPolicy::default(),
             unknown_key: UnknownKey::default(),
+            ask: AskNodes::default(),
             on_node_down: OnNodeDown::default(),
             wait: Duration::from_secs(10),
             on_session_replaced: OnSessionReplaced::default(),
@@ -59,7 +62,7 @@ pub struct TtlPolicy {
     pub idle: Option<Duration>,
     /// After the first request; `Some(None)` = no end, whatever the presets say.
     pub max: Option<Option<Duration>>,
-    /// After an end or a loss.
+    /// After an end, for retransmissions; a loss drops the pin at once.
     pub linger: Option<Duration>,
 }
 
@@ -83,6 +86,23 @@ pub enum UnknownKey {
     Reject,
     /// The nodes are asked in turn, where a preset tells by `not_executed` that a node does not know the session.
     AskNodes,
+}
+
+/// How nodes are asked for keys that nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskNodes {
+    /// At most so many nodes for one request.
+    pub nodes: u32,
+    /// Messages longer than this are not held, and asked for nowhere.
+    pub bytes: u64,
+    /// So many requests a second, on average and at once. An invented id costs each node one request.
+    pub per_second: u32,
+}
+
+impl Default for AskNodes {
+    fn default() -> Self {
+        Self { nodes: 8, bytes: 64 << 10, per_second: 10 }
+    }
 }
 
 /// What becomes of a conversation whose node cannot serve.

@@ -1,8 +1,11 @@
 //! `health:` of an upstream.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use super::names::text;
 use super::{FILE, FLAG};
-use crate::config::forms::{Checked, Count, Time, n16, n32};
+use crate::config::forms::{Checked, Count, Or, Time, TimeOrZero, n16, n32};
 use crate::config::model::{Check, Health, Observe, Probe};
 use crate::config::presets;
 use crate::config::read::Section;
@@ -17,6 +20,12 @@ pub fn health(s: &mut Section, namespaces: &Prefixes) -> Health {
             slot.map(|s| check(s, namespaces)).flatten()
         }),
         observe: s.section("observe", "What traffic tells.", observe).unwrap_or_default(),
+        slow_start: s.value(
+            "slow_start",
+            "For how long a node that was added, came up or came back gets new conversations slowly; 0s = at once.",
+            TimeOrZero,
+            Duration::ZERO,
+        ),
     }
 }
 
@@ -33,8 +42,8 @@ fn check(s: &mut Section, namespaces: &Prefixes) -> Option<Check> {
         s.optional("get", "Path to GET; a status of 200 to 399 is good.", Checked("a path such as /app?wsdl", path));
     let tcp = s.value("tcp", "Whether a connection that stands is enough.", FLAG, false);
     let port = s.optional("port", "Another port than the node's.", n16(Count::to(65535)));
-    let interval = s.value("interval", "Between two probes.", Time, std::time::Duration::from_secs(5));
-    let timeout = s.value("timeout", "For one probe.", Time, std::time::Duration::from_secs(2));
+    let interval = s.value("interval", "Between two probes.", Time, Duration::from_secs(5));
+    let timeout = s.value("timeout", "For one probe.", Time, Duration::from_secs(2));
     let fall = s.value("fall", "Failures in a row that make a node down.", n32(Count::to(100)), 3);
     let rise = s.value("rise", "Successes in a row that make it up.", n32(Count::to(100)), 2);
     if s.cx().describing() {
@@ -107,10 +116,24 @@ fn observe(s: &mut Section) -> Observe {
     Observe {
         connect_failures: s.value(
             "connect_failures",
-            "Failed connects in a row until new conversations go elsewhere.",
+            "Requests in a row that a node did not accept or broke off, until new conversations go elsewhere.",
             n32(Count::to(1000)),
             usual.connect_failures,
         ),
+        receiver_faults: s
+            .value(
+                "receiver_faults",
+                "The same for answers in a row that blame the node itself: Receiver (Server) Faults, other 5xx; none = they are counted only.",
+                Or("none", n32(Count::to(1000))),
+                None,
+            )
+            .and_then(NonZeroU32::new),
         eject: s.value("eject", "For how long they do, the first time.", Time, usual.eject),
+        panic: s.value(
+            "panic",
+            "Per cent of the nodes that could serve: where ejection leaves fewer, it counts for nothing; 0 = where it leaves none.",
+            n32(Count { min: 0, max: 100, below: "" }),
+            usual.panic,
+        ),
     }
 }

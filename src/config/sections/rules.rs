@@ -196,7 +196,7 @@ pub fn ttl(s: &mut Section) -> Ttl {
     Ttl {
         idle: s.optional("idle", "After the last request.", Time),
         max: s.optional("max", "After the first request; none = no end.", Or("none", Time)),
-        linger: s.optional("linger", "After an end or a loss.", TimeOrZero),
+        linger: s.optional("linger", "After an end, for retransmissions.", TimeOrZero),
         from: s.optional_with("from", "Where the response tells the time to live.", text),
     }
 }

@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 
 use super::names::{self, FIELD_NAME, secret};
 use super::rules;
-use crate::config::forms::{Checked, Count, Or, Time, TimeOrZero, Word, n32};
+use crate::config::forms::{Checked, Count, Or, Size, Time, TimeOrZero, Word, n32};
 use crate::config::model::{
-    NodesShareSessions, OnNodeDown, OnSessionReplaced, SealedCookie, Sticky, TtlPolicy, UnknownKey,
+    AskNodes, NodesShareSessions, OnNodeDown, OnSessionReplaced, SealedCookie, Sticky, TtlPolicy, UnknownKey,
 };
 use crate::config::presets;
 use crate::config::read::{Section, Slot, nearest};
@@ -22,6 +22,9 @@ const ON_NODE_DOWN: Word<OnNodeDown> =
     Word(&[("fault", OnNodeDown::Fault), ("failover", OnNodeDown::Failover), ("wait", OnNodeDown::Wait)]);
 const ON_REPLACED: Word<OnSessionReplaced> =
     Word(&[("pass", OnSessionReplaced::Pass), ("fault", OnSessionReplaced::Fault)]);
+
+/// A message that is held whole.
+const HELD: Size = Size { min: 1024, max: 16 << 20 };
 
 /// A seal is as strong as its key.
 const SEAL_BYTES_MIN: usize = 32;
@@ -42,7 +45,11 @@ pub fn sticky(s: &mut Section, upstream: &str, namespaces: &Prefixes, share: Nod
                     "After the first request; none = no end. Default: the presets', else none.",
                     Or("none", Time),
                 ),
-                linger: s.optional("linger", "After an end or a loss. Default: the presets', else 0s.", TimeOrZero),
+                linger: s.optional(
+                    "linger",
+                    "After an end, for retransmissions. Default: the presets', else 0s.",
+                    TimeOrZero,
+                ),
             };
             (ttl, s.optional_with("from", "Where the response tells the time to live.", names::text))
         })
@@ -66,12 +73,27 @@ pub fn sticky(s: &mut Section, upstream: &str, namespaces: &Prefixes, share: Nod
         rules,
         ttl,
         unknown_key: s.value("unknown_key", "What becomes of a request that carries only unknown keys.", UNKNOWN_KEY, usual.unknown_key),
+        ask: s.section("ask", "With unknown_key: ask_nodes, how.", ask).unwrap_or_default(),
         on_node_down: s.value("on_node_down", "What becomes of a conversation whose node cannot serve; failover is the default where nodes share sessions.", ON_NODE_DOWN, down),
         wait: s.value("wait", "With on_node_down: wait, how long.", Time, usual.wait),
         on_session_replaced: s.value("on_session_replaced", "What becomes of an answer that gives a conversation a new session after a move.", ON_REPLACED, usual.on_session_replaced),
         keys_per_conversation: s.value("keys_per_conversation", "Keys of one conversation at most; the oldest go.", n32(Count::to(65_536)), usual.keys_per_conversation),
         concurrency: s.optional("concurrency", "Requests of one conversation at once, at most.", n32(Count::to(65_536))).and_then(NonZeroU32::new),
         cookie,
+    }
+}
+
+fn ask(s: &mut Section) -> AskNodes {
+    let usual = AskNodes::default();
+    AskNodes {
+        nodes: s.value("nodes", "At most so many nodes for one request.", n32(Count::to(1000)), usual.nodes),
+        bytes: s.value("bytes", "Longer messages are not held, and asked for nowhere.", HELD, usual.bytes),
+        per_second: s.value(
+            "per_second",
+            "So many requests a second; an invented id costs each node one.",
+            n32(Count::to(100_000)),
+            usual.per_second,
+        ),
     }
 }
 

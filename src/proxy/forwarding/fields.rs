@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 
 use super::client::{address, claimed, entries, parameter, split_unquoted};
 use super::{HostPolicy, Onward, Policy, Scheme};
-use crate::head::{Fields, Name, Request, Version, digits};
+use crate::head::digits::{self, Sink};
+use crate::head::{Fields, Name, Request, Version};
 
 /// Entries of `X-Forwarded-For` that are translated, the last ones. More proxies in a row than anybody has.
 const HOPS_MAX: usize = 32;
@@ -37,51 +38,50 @@ impl Text {
             self.add(b", ");
         }
     }
+}
 
-    /// As a token if it is one, else in quotes (RFC 7239 §4).
-    fn add_quoted(&mut self, value: &[u8]) {
-        if !value.is_empty() && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte)) {
-            return self.add(value);
-        }
-        self.add(b"\"");
-        if memchr::memchr2(b'"', b'\\', value).is_none() {
-            self.add(value);
-        } else {
-            for byte in value {
-                if matches!(byte, b'"' | b'\\') {
-                    self.add(b"\\");
-                }
-                self.add(&[*byte]);
-            }
-        }
-        self.add(b"\"");
+/// As a token if it is one, else in quotes (RFC 7239 §4).
+fn add_quoted(out: &mut impl Sink, value: &[u8]) {
+    if !value.is_empty() && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte)) {
+        return out.text(value);
     }
-
-    /// `for=`, with IPv6 addresses as RFC 7239 §6 wants them.
-    fn add_for(&mut self, address: Option<IpAddr>) {
-        self.next_entry();
-        match address {
-            Some(address @ IpAddr::V4(_)) => {
-                self.add(b"for=");
-                digits::address(address, &mut self.0);
+    out.text(b"\"");
+    if memchr::memchr2(b'"', b'\\', value).is_none() {
+        out.text(value);
+    } else {
+        for byte in value {
+            if matches!(byte, b'"' | b'\\') {
+                out.text(b"\\");
             }
-            Some(address) => {
-                self.add(b"for=\"[");
-                digits::address(address, &mut self.0);
-                self.add(b"]\"");
-            }
-            None => self.add(b"for=unknown"),
+            out.text(&[*byte]);
         }
     }
+    out.text(b"\"");
+}
 
-    fn add_origin(&mut self, host: &[u8], proto: &[u8]) {
-        if !host.is_empty() {
-            self.add(b";host=");
-            self.add_quoted(host);
+/// `for=`, with IPv6 addresses as RFC 7239 §6 wants them.
+fn add_for(out: &mut impl Sink, address: Option<IpAddr>) {
+    match address {
+        Some(address @ IpAddr::V4(_)) => {
+            out.text(b"for=");
+            digits::address(address, out);
         }
-        self.add(b";proto=");
-        self.add(proto);
+        Some(address) => {
+            out.text(b"for=\"[");
+            digits::address(address, out);
+            out.text(b"]\"");
+        }
+        None => out.text(b"for=unknown"),
     }
+}
+
+fn add_origin(out: &mut impl Sink, host: &[u8], proto: &[u8]) {
+    if !host.is_empty() {
+        out.text(b";host=");
+        add_quoted(out, host);
+    }
+    out.text(b";proto=");
+    out.text(proto);
 }
 
 /// Writes `Forwarded`, `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`.
@@ -118,16 +118,18 @@ pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>) {
             forwarded.next_entry();
             forwarded.add(line);
         }
-        forwarded.add_for(Some(peer));
-        forwarded.add_origin(head.authority(), onward.scheme.as_str().as_bytes());
+        forwarded.next_entry();
+        add_for(&mut forwarded.0, Some(peer));
+        add_origin(&mut forwarded.0, head.authority(), onward.scheme.as_str().as_bytes());
     } else {
         // An entry may grow sixfold in this notation; a client must not make a head that no node takes.
         let beyond = entries(fields).count().saturating_sub(HOPS_MAX);
         let chain = entries(fields).skip(beyond).map(address).chain([Some(peer)]);
         for (index, hop) in chain.enumerate() {
-            forwarded.add_for(hop);
+            forwarded.next_entry();
+            add_for(&mut forwarded.0, hop);
             if index == 0 {
-                forwarded.add_origin(&origin.host, origin.scheme.as_str().as_bytes());
+                add_origin(&mut forwarded.0, &origin.host, origin.scheme.as_str().as_bytes());
             }
         }
     }
@@ -150,22 +152,21 @@ pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>) {
 fn tell_of_stranger(head: &mut Request, onward: &Onward<'_>) {
     remove_claims(head.fields_mut());
     let peer = onward.peer.ip().to_canonical();
-    let (mut address, mut host, mut port, mut forwarded) =
-        (Text::default(), Text::default(), Text::default(), Text::default());
-    digits::address(peer, &mut address.0);
+    let scheme = onward.scheme.as_str().as_bytes();
     let origin = Origin::of(head, onward);
-    host.add(&origin.host);
-    port.add(origin.port());
-    forwarded.add_for(Some(peer));
-    forwarded.add_origin(&origin.host, origin.scheme.as_str().as_bytes());
+    let host: SmallVec<[u8; 128]> = SmallVec::from_slice(&origin.host);
+    let port = port_of(&host).unwrap_or(origin.scheme.port());
     let fields = head.fields_mut();
-    fields.push_known(Name::XForwardedFor, b"X-Forwarded-For", address.bytes());
-    fields.push_known(Name::XForwardedProto, b"X-Forwarded-Proto", onward.scheme.as_str().as_bytes());
-    if !host.0.is_empty() {
-        fields.push_known(Name::XForwardedHost, b"X-Forwarded-Host", host.bytes());
+    fields.push_written(Name::XForwardedFor, b"X-Forwarded-For", |out| digits::address(peer, out));
+    fields.push_known(Name::XForwardedProto, b"X-Forwarded-Proto", scheme);
+    if !host.is_empty() {
+        fields.push_known(Name::XForwardedHost, b"X-Forwarded-Host", &host);
     }
-    fields.push_known(Name::XForwardedPort, b"X-Forwarded-Port", port.bytes());
-    fields.push_known(Name::Forwarded, b"Forwarded", forwarded.bytes());
+    fields.push_known(Name::XForwardedPort, b"X-Forwarded-Port", port);
+    fields.push_written(Name::Forwarded, b"Forwarded", |out| {
+        add_for(out, Some(peer));
+        add_origin(out, &host, scheme);
+    });
 }
 
 fn set_if_absent(fields: &mut Fields, known: Name, name: &[u8], value: &[u8]) {
@@ -218,10 +219,7 @@ impl<'a> Origin<'a> {
 
     /// The port of the host, else the one that the scheme stands for.
     fn port(&self) -> &[u8] {
-        port_of(&self.host).unwrap_or(match self.scheme {
-            Scheme::Http => b"80",
-            Scheme::Https => b"443",
-        })
+        port_of(&self.host).unwrap_or(self.scheme.port())
     }
 }
 
@@ -304,13 +302,13 @@ fn origin_form(head: &Request) -> Vec<u8> {
 }
 
 pub(super) fn add_via(fields: &mut Fields, received: Version, policy: &Policy) {
-    let mut via = Text::default();
     let version = match received {
         Version::Http10 => &b"1.0 "[..],
         Version::Http11 => b"1.1 ",
         Version::Http2 => b"2.0 ",
     };
-    via.add(version);
-    via.add(policy.pseudonym().as_bytes());
-    fields.push(b"Via", via.bytes());
+    fields.push_written(Name::Via, b"Via", |out| {
+        out.extend_from_slice(version);
+        out.extend_from_slice(policy.pseudonym().as_bytes());
+    });
 }

@@ -37,6 +37,14 @@ impl Scheme {
             Scheme::Https => "https",
         }
     }
+
+    /// The port it stands for.
+    fn port(self) -> &'static [u8] {
+        match self {
+            Scheme::Http => b"80",
+            Scheme::Https => b"443",
+        }
+    }
 }
 
 /// What the node gets as `Host`.

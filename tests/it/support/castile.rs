@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use castile::config::Config;
-use castile::gateway::{Gateway, Snapshot};
+use castile::gateway::Gateway;
 use castile::proxy::Server;
 
 use super::{Node, Peer};
@@ -67,7 +67,7 @@ impl Castile {
     /// Takes over another configuration.
     pub fn reload(&mut self, yaml: &str) {
         let config = read(yaml, self.folder.path());
-        let snapshot = Snapshot::compile(config, &self.gateway.registry).unwrap_or_else(|error| panic!("{error}"));
+        let snapshot = self.gateway.compile(config).unwrap_or_else(|error| panic!("{error}"));
         self.server().adopt(Arc::new(snapshot)).expect("the new listeners can be bound");
     }
 
@@ -117,8 +117,16 @@ fn control(gateway: &Arc<Gateway>) -> (Option<SocketAddr>, tokio::sync::oneshot:
                     None => std::future::pending().await,
                 }
             };
+            // As `castile run` does, only more often.
+            let sweep = async {
+                loop {
+                    gateway.affinity.sweep(gateway.now(), 1000);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
             tokio::select! {
-                () = castile::health::run(gateway) => {}
+                () = castile::health::run(Arc::clone(&gateway)) => {}
+                () = sweep => {}
                 () = admin => {}
                 _ = ended => {}
             }
