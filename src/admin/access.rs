@@ -49,17 +49,20 @@ pub fn admit<'t>(claims: Claims<'_>, own: IpAddr, tokens: &'t [Token], needed: R
     if tokens.is_empty() {
         return Ok("");
     }
-    let bearer = |text: &str| {
-        let (scheme, token) = text.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-    };
-    let given = claims.authorization.and_then(bearer).ok_or(Denied::Token)?;
-    // All are compared, so that the time says nothing about which one it is.
-    let known = tokens.iter().fold(None, |known, token| {
-        if is_equal(token.token.reveal().as_bytes(), given.as_bytes()) { Some(token) } else { known }
-    });
-    let token = known.ok_or(Denied::Token)?;
+    let token = known(claims, tokens).ok_or(Denied::Token)?;
     if token.role >= needed { Ok(&token.name) } else { Err(Denied::Role) }
+}
+
+/// The token that a request presents, whatever it permits.
+pub fn known<'t>(claims: Claims<'_>, tokens: &'t [Token]) -> Option<&'t Token> {
+    let (scheme, given) = claims.authorization?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    // All are compared, so that the time says nothing about which one it is.
+    tokens.iter().fold(None, |known, token| {
+        if is_equal(token.token.reveal().as_bytes(), given.trim().as_bytes()) { Some(token) } else { known }
+    })
 }
 
 /// Whether a `Host` names this machine without asking anybody: by address, or as localhost.
@@ -120,7 +123,11 @@ mod tests {
 
     #[test]
     fn tokens_permit_what_their_role_says() {
-        let tokens = [token("look", "abc", Role::Read), token("deploy", "defg", Role::Operate)];
+        let tokens = [
+            token("look", "abc", Role::Read),
+            token("deploy", "defg", Role::Operate),
+            token("chief", "hijkl", Role::Admin),
+        ];
         let ask = |authorization, needed| {
             let claims = Claims { host: Some("gw.example.com"), authorization, ..Claims::default() };
             admit(claims, IpAddr::from([10, 0, 0, 7]), &tokens, needed)
@@ -129,6 +136,9 @@ mod tests {
         assert_eq!(ask(Some("bearer defg"), Role::Read), Ok("deploy"));
         assert_eq!(ask(Some("Bearer defg"), Role::Operate), Ok("deploy"));
         assert_eq!(ask(Some("Bearer abc"), Role::Operate), Err(Denied::Role));
+        assert_eq!(ask(Some("Bearer defg"), Role::Admin), Err(Denied::Role));
+        assert_eq!(ask(Some("Bearer hijkl"), Role::Operate), Ok("chief"));
+        assert_eq!(ask(Some("Bearer hijkl"), Role::Admin), Ok("chief"));
         for wrong in [None, Some("Bearer ab"), Some("Bearer abcd"), Some("Basic abc"), Some("abc"), Some("Bearer ")] {
             assert_eq!(ask(wrong, Role::Read), Err(Denied::Token), "{wrong:?}");
         }

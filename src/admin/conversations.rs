@@ -22,6 +22,7 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::audited::Story;
 use crate::affinity::{Conversation, Now, Operated, Seen, Standing};
 use crate::config::model::Role;
 use crate::config::units;
@@ -67,12 +68,13 @@ fn fingerprint(text: &str) -> Option<Fingerprint> {
     is_hex.then(|| u128::from_str_radix(text, 16).ok().map(Fingerprint)).flatten()
 }
 
-/// Does what is asked for.
+/// Does what is asked for. `story` hears which conversations were changed, and what became of them.
 ///
 /// # Errors
 /// A status and a sentence.
-pub fn answer(gateway: &Gateway, asked: Asked, query: &str) -> Result<Value, Refused> {
+pub fn answer(gateway: &Gateway, asked: Asked, query: &str, story: &mut Story) -> Result<Value, Refused> {
     let desk = Desk { gateway, snapshot: &gateway.snapshot(), now: gateway.now() };
+    let meant = query;
     let query = Query::read(query)?;
     match asked {
         Asked::List => desk.list(&query),
@@ -87,13 +89,19 @@ pub fn answer(gateway: &Gateway, asked: Asked, query: &str) -> Result<Value, Ref
                 let operated = gateway.affinity.relocate(conversation, to.id(), desk.now);
                 operated.ok_or_else(|| conflict("the conversation is over; it cannot move"))
             };
-            desk.change(print, &query, act, |operated| operated.from != to.id()).map(|done| merged(done, target))
+            let before = desk.told(print, meant);
+            let done = desk.change(print, &query, act, |operated| operated.from != to.id())?;
+            story.changed(before, format!("{} moved to {}", done["changed"], to.name()));
+            Ok(merged(done, target))
         }
         Asked::Unbind(print) => {
             let act = |conversation: &Arc<Conversation>, _: &Seen| {
                 gateway.affinity.unbind(conversation).ok_or_else(|| conflict("the conversation is over"))
             };
-            desk.change(print, &query, act, |_| true)
+            let before = desk.told(print, meant);
+            let done = desk.change(print, &query, act, |_| true)?;
+            story.changed(before, format!("{} unbound", done["changed"]));
+            Ok(done)
         }
     }
 }
@@ -157,6 +165,13 @@ impl Desk<'_> {
             if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(json!({"conversations": found, "next": next}))
+    }
+
+    /// Which conversations a change is about, for the audit stream: one and its node, or those that a query means.
+    fn told(&self, print: Option<Fingerprint>, query: &str) -> String {
+        let Some(print) = print else { return format!("conversations of {query}") };
+        let seen = self.find(print).ok().and_then(|(_, seen)| self.gateway.registry.live(seen.node));
+        seen.map_or_else(String::new, |live| format!("on {}", live.name()))
     }
 
     fn change(

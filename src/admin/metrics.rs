@@ -22,6 +22,10 @@ pub fn text(gateway: &Gateway) -> String {
     text.one(m::RELOADS_REFUSED, gateway.refused_reloads().0 as f64);
     text.tallies(&gateway.tallies());
     text.one(m::ACCESS_LOG_DROPPED, gateway.access_log.dropped() as f64);
+    text.one(m::AUDIT_RECORDS, gateway.audit.written() as f64);
+    text.one(m::AUDIT_WAITING, gateway.audit.waiting() as f64);
+    text.one(m::AUDIT_FAILING, flag(gateway.audit.failing().is_some()));
+    text.one(m::AUDIT_UNRECORDED, gateway.audit.unrecorded() as f64);
 
     let events: Vec<_> = gateway.affinity.counters().each().map(|(name, count)| ([("event", name)], count)).collect();
     text.many(m::AFFINITY_EVENTS, events.iter().map(|(labels, count)| (&labels[..], *count as f64)));

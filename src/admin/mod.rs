@@ -12,16 +12,20 @@
 //! | `GET /v1/reload` | read | reloads taken over and refused |
 //! | `POST /v1/reload?force=true` | admin | the same, before the reload asked for |
 //! | `/v1/conversations...` | read, operate | conversations: see `conversations` |
+//! | `POST /v1/capture?route=R&for=60s&limit=50` | admin | exchanges as they pass, masked, a line each |
 //!
 //! It runs on the runtime of the control plane; what it reads are atomics and the present snapshot, so that no request waits
 //! for it. Who may do what is decided in `access`. Nothing changes by a GET, and no answer names a session id.
 
 mod access;
+mod audited;
 mod body;
+mod capture;
 mod conversations;
 mod metrics;
 mod nodes;
 mod reload;
+mod subject;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -40,7 +44,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use self::access::{Claims, Denied, admit};
+use self::access::{Claims, Denied, admit, known};
+use self::audited::{Story, audited};
+use self::capture::{Order, Page};
 use crate::config::model::{ClientAuth, Role};
 use crate::gateway::Gateway;
 
@@ -48,6 +54,8 @@ use crate::gateway::Gateway;
 const CONNECTIONS_MAX: usize = 64;
 /// For a request's head, and for a TLS handshake.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Posted only because an outlook is too long for a query: it changes nothing.
+const PREVIEW: &str = "/v1/preview";
 /// Between accepting again after accepting failed, for want of descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -110,9 +118,13 @@ impl Listener {
             connections.spawn(async move {
                 let _place = place;
                 match tls {
-                    None => serve(gateway, stream, peer, own).await,
+                    None => serve(gateway, stream, peer, own, None).await,
                     Some(tls) => match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => serve(gateway, stream, peer, own).await,
+                        Ok(Ok(stream)) => {
+                            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                            let subject = shown.map(|certificate| subject::of(certificate));
+                            serve(gateway, stream, peer, own, subject).await;
+                        }
                         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS on the admin listener"),
                         Err(_) => tracing::debug!(%peer, "no TLS on the admin listener in time"),
                     },
@@ -122,16 +134,27 @@ impl Listener {
     }
 }
 
-async fn serve(gateway: Arc<Gateway>, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr, own: IpAddr) {
+/// `subject`: of the certificate that the client showed.
+async fn serve(
+    gateway: Arc<Gateway>,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    own: IpAddr,
+    subject: Option<String>,
+) {
     let service = service_fn(|request: Request<Incoming>| {
-        let gateway = Arc::clone(&gateway);
+        let (gateway, subject) = (&gateway, subject.as_deref());
         async move {
             let (head, body) = request.into_parts();
             // Nothing else has a body.
-            let body = if head.uri.path() == "/v1/preview" { body::read(body).await } else { Ok(Bytes::new()) };
-            Ok::<_, Infallible>(match body {
-                Ok(body) => reply(&gateway, &Request::from_parts(head, body), peer, own),
-                Err(status) => plain(status, "the body cannot be read"),
+            let body = if head.uri.path() == PREVIEW { body::read(body).await } else { Ok(Bytes::new()) };
+            let (answer, lines) = match body {
+                Ok(body) => audited(gateway, &Request::from_parts(head, body), peer, own, subject).await,
+                Err(status) => (plain(status, "the body cannot be read"), None),
+            };
+            Ok::<_, Infallible>(match lines {
+                Some(lines) => answer.map(|_| Page::Lines(Box::new(lines))),
+                None => answer.map(|text| Page::Text(Some(text.into()))),
             })
         }
     });
@@ -149,6 +172,7 @@ enum Asked<'a> {
     Ready,
     Metrics,
     Nodes,
+    Capture,
     Node { upstream: &'a str, node: &'a str },
     SetState { upstream: &'a str, node: &'a str, state: crate::upstream::Admin },
     Conversations(conversations::Asked),
@@ -164,6 +188,7 @@ fn asked<'a>(path: &'a str, by: &Method) -> Option<(Asked<'a>, Method, Option<Ro
         ["live"] => (Asked::Live, Method::GET, None),
         ["ready"] => (Asked::Ready, Method::GET, None),
         ["metrics"] => (Asked::Metrics, Method::GET, Some(Role::Read)),
+        ["v1", "capture"] => (Asked::Capture, Method::POST, Some(Role::Admin)),
         ["v1", "nodes"] => (Asked::Nodes, Method::GET, Some(Role::Read)),
         ["v1", "reload"] if *by == Method::POST => (Asked::Reload, Method::POST, Some(Role::Admin)),
         ["v1", "reload"] => (Asked::Reloads, Method::GET, Some(Role::Read)),
@@ -181,7 +206,14 @@ fn asked<'a>(path: &'a str, by: &Method) -> Option<(Asked<'a>, Method, Option<Ro
     })
 }
 
-fn reply(gateway: &Gateway, request: &Request<Bytes>, peer: SocketAddr, own: IpAddr) -> Response<String> {
+/// The answer. What the audit stream is to know besides goes to `story`.
+fn reply(
+    gateway: &Arc<Gateway>,
+    request: &Request<Bytes>,
+    peer: SocketAddr,
+    own: IpAddr,
+    story: &mut Story,
+) -> Response<String> {
     let Some((asked, method, role)) = asked(request.uri().path(), request.method()) else {
         return plain(StatusCode::NOT_FOUND, "there is nothing here; see GET /v1/nodes, /metrics, /ready, /live");
     };
@@ -196,41 +228,56 @@ fn reply(gateway: &Gateway, request: &Request<Bytes>, peer: SocketAddr, own: IpA
     let is_certified = snapshot.config.admin.tls.as_ref().is_some_and(|tls| tls.client_auth == ClientAuth::Required);
     let claims = Claims { host: field(HOST), origin: field(ORIGIN), authorization: field(AUTHORIZATION), is_certified };
     let admitted = role.map(|role| admit(claims, own, &snapshot.config.admin.tokens, role)).transpose();
+    if let Some(token) = known(claims, &snapshot.config.admin.tokens) {
+        story.who = Some(token.name.clone());
+    }
     let caller = match admitted {
         Ok(caller) => caller.unwrap_or_default(),
         Err(denied) => {
+            story.denied = Some(denied);
             tracing::warn!(%peer, path = request.uri().path(), %denied, "admin request refused");
             return refusal(denied);
         }
     };
+    let query = request.uri().query().unwrap_or_default();
     match asked {
         Asked::Live => plain(StatusCode::OK, "live"),
         Asked::Ready => ready(gateway),
         Asked::Metrics => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::text(gateway)),
         Asked::Nodes => json(StatusCode::OK, &nodes::all(gateway)),
         Asked::Reloads => json(StatusCode::OK, &reload::shown(gateway)),
-        Asked::Reload => match reload::ask(gateway, request.uri().query().unwrap_or_default()) {
+        Asked::Reload => match reload::ask(gateway, query) {
             Ok(before) => {
                 tracing::info!(%peer, caller, asked = %request.uri(), "reload asked for");
                 json(StatusCode::OK, &before)
             }
             Err((status, message)) => plain(status, &message),
         },
-        Asked::Preview => match reload::preview(gateway, request.uri().query().unwrap_or_default(), request.body()) {
+        Asked::Preview => match reload::preview(gateway, query, request.body()) {
             Ok(effect) => json(StatusCode::OK, &effect),
             Err((status, message)) => plain(status, &message),
         },
-        Asked::Conversations(asked) => {
-            match conversations::answer(gateway, asked, request.uri().query().unwrap_or_default()) {
-                Ok(done) => {
-                    if method == Method::POST {
-                        tracing::info!(%peer, caller, asked = %request.uri(), %done, "conversations changed");
-                    }
-                    json(StatusCode::OK, &done)
+        Asked::Conversations(asked) => match conversations::answer(gateway, asked, query, story) {
+            Ok(done) => {
+                if method == Method::POST {
+                    tracing::info!(%peer, caller, asked = %request.uri(), %done, "conversations changed");
                 }
-                Err((status, message)) => plain(status, &message),
+                json(StatusCode::OK, &done)
             }
-        }
+            Err((status, message)) => plain(status, &message),
+        },
+        Asked::Capture => match Order::read(request.uri().query()) {
+            Err(message) => plain(StatusCode::BAD_REQUEST, &message),
+            Ok(order) => match capture::begin(gateway, &order) {
+                Err(message) => plain(StatusCode::CONFLICT, &message),
+                Ok(lines) => {
+                    tracing::info!(%peer, caller, order = order.text(), "a capture begins");
+                    story.changed("not capturing", order.text());
+                    story.lines = Some(lines);
+                    answer(StatusCode::OK, "application/jsonl", String::new())
+                }
+            },
+        },
         Asked::Node { upstream, node } => match nodes::one(gateway, upstream, node) {
             Some(node) => json(StatusCode::OK, &node),
             None => plain(StatusCode::NOT_FOUND, "there is no such node"),
@@ -240,6 +287,7 @@ fn reply(gateway: &Gateway, request: &Request<Bytes>, peer: SocketAddr, own: IpA
                 return plain(StatusCode::NOT_FOUND, "there is no such node");
             };
             let (before, after) = (nodes::state_text(before), nodes::state_text(state));
+            story.changed(before, after);
             tracing::info!(%peer, caller, upstream, node, before, after, "administrative state set");
             let view = nodes::all(gateway).into_iter().find(|view| view.upstream == upstream && view.node == node);
             json(StatusCode::OK, &view)
@@ -257,6 +305,9 @@ fn ready(gateway: &Gateway) -> Response<String> {
     }
     if let (_, Some(why)) = gateway.refused_reloads() {
         notes.push(format!("the last reload was refused: {why}"));
+    }
+    if let Some(why) = gateway.audit.failing() {
+        notes.push(format!("the audit log cannot be written: {why}"));
     }
     for upstream in &gateway.snapshot().upstreams {
         if !upstream.nodes.nodes().iter().any(|node| node.takes_new(now_ms)) {

@@ -66,7 +66,6 @@ fn exchange<'a>(rehearsal: &'a Rehearsal, asked: &Asked<'_>, visit: &Visit) -> O
         trusted: false,
         node_authority: b"",
         client_cert: None,
-        request_id: None,
     };
     let route = rehearsal.snapshot().routes.get(asked.route?);
     Exchange::new(&onward, &asked.message.head, route, visit.node(), &Policy::of(route))

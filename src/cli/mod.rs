@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod capture;
 pub mod check;
 pub mod conversations;
 pub mod demo;
@@ -43,7 +44,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway
     ///
-    /// SIGHUP reads the configuration anew, SIGUSR1 opens the access log anew, SIGTERM and SIGINT stop after the requests
+    /// SIGHUP reads the configuration anew, SIGUSR1 opens the logs anew, SIGTERM and SIGINT stop after the requests
     /// under way. Exit codes: 0 = stopped, 1 = could not start.
     Run(run::Args),
     /// Check a configuration file: every problem at once, each with its place and the way out
@@ -160,6 +161,18 @@ pub enum Command {
     /// 2 = wrong usage.
     #[command(verbatim_doc_comment)]
     Reload(reload::Args),
+    /// Capture exchanges of a running gateway as files that explain and test read
+    ///
+    /// NN-request.http and NN-response.http, as the client sent and got them, and
+    /// an expect.yaml for castile test --config FILE DIR. Texts and ids are
+    /// replaced by others of the same form, the same one for the same text, so
+    /// that a conversation stays recognisable; cookies, Authorization, passwords
+    /// and WS-Security tokens always. Needs the role admin.
+    ///
+    /// Exit codes: 0 = done; 1 = refused, or the gateway cannot be asked; 2 = wrong
+    /// usage.
+    #[command(verbatim_doc_comment)]
+    Capture(capture::Args),
     /// List the presets, or print the rules of one
     Presets(presets::Args),
 }
@@ -178,6 +191,7 @@ pub fn run() -> ExitCode {
         | Command::Nodes(_)
         | Command::Conversations(_)
         | Command::Reload(_)
+        | Command::Capture(_)
         | Command::Presets(_) => {}
     }
     let colours = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -191,6 +205,7 @@ pub fn run() -> ExitCode {
         Command::Nodes(args) => nodes::run(&args, &mut out, &mut err),
         Command::Conversations(args) => conversations::run(&args, &mut out, &mut err),
         Command::Reload(args) => reload::run(&args, &mut out, &mut err),
+        Command::Capture(args) => capture::run(&args, &mut out, &mut err),
         Command::Presets(args) => presets::run(&args, &mut out, &mut err),
     }
 }

@@ -84,6 +84,7 @@ impl Rehearsal {
     pub fn new(mut config: model::Config) -> Result<Self, StartError> {
         config.listeners.clear();
         config.access_log = None;
+        config.audit = None;
         config.upstreams.iter_mut().for_each(|upstream| upstream.tls = None);
         let gateway = Gateway::new(config)?;
         let snapshot = gateway.snapshot();

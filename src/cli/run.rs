@@ -11,9 +11,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::admin;
 use crate::config::model::Admin;
 use crate::config::{self, Config, Loaded, Problem, Sources};
-use crate::gateway::{Gateway, Outlook, Preview};
+use crate::gateway::{Gateway, Outlook, Preview, unix_ms};
 use crate::health;
 use crate::proxy::Server;
+use crate::session::Fingerprinter;
+use crate::telemetry::audit::{Act, Outcome};
 use crate::telemetry::init_events;
 
 use super::watch::{self, Watched};
@@ -28,12 +30,14 @@ pub struct Args {
 
 /// Exit code where the gateway cannot start.
 const FAILED: u8 = 1;
+/// How long the end waits for the audit stream to be written.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often expired conversations are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 /// How many conversations one sweep looks at before others get a turn.
 const SWEEP_STEP: usize = 10_000;
 
-/// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration anew, SIGUSR1 opens the access log anew.
+/// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration anew, SIGUSR1 opens the access log and the audit file anew.
 pub fn run(args: &Args) -> ExitCode {
     init_events();
     let loaded = match load(&args.config) {
@@ -79,11 +83,14 @@ pub fn run(args: &Args) -> ExitCode {
     if let Some(Ok(address)) = admin.as_ref().map(admin::Listener::address) {
         tracing::info!(%address, "admin API");
     }
+    let begun = Act { who: "local", what: "start", after: Some(&mark(&gateway)), why: Some(VERSION), ..Act::default() };
+    runtime.block_on(audit(&gateway, &begun));
     match runtime.block_on(control(&gateway, server, admin, args, watched)) {
         Ok(server) => {
             let limit = gateway.snapshot().config.shutdown.limit;
             tracing::info!(?limit, "stopping: requests under way are finished");
             server.stop(limit);
+            gateway.audit.finish(AUDIT_PATIENCE);
             tracing::info!("stopped");
             ExitCode::SUCCESS
         }
@@ -144,6 +151,7 @@ async fn control(
         tokio::select! {
             _ = terminate.recv(), if stop_at.is_none() => {
                 gateway.begin_stopping();
+                audit(gateway, &Act { who: "local", what: "stop (SIGTERM)", ..Act::default() }).await;
                 let delay = gateway.snapshot().config.shutdown.delay;
                 if !delay.is_zero() {
                     tracing::info!(?delay, "readiness says no; serving goes on until the delay is over");
@@ -154,15 +162,22 @@ async fn control(
                 if stop_at.is_some() => return Ok(server),
             _ = interrupt.recv() => {
                 gateway.begin_stopping();
+                audit(gateway, &Act { who: "local", what: "stop (SIGINT)", ..Act::default() }).await;
                 return Ok(server);
             }
-            _ = hangup.recv() => reload(gateway, &mut server, args, &watched, false),
-            Some(force) = next_asked(&mut asked) => reload(gateway, &mut server, args, &watched, force),
+            _ = hangup.recv() => audited_reload(gateway, &mut server, args, &watched, Cause::Signal).await,
+            Some(force) = next_asked(&mut asked) => {
+                let cause = if force { Cause::Forced } else { Cause::Asked };
+                audited_reload(gateway, &mut server, args, &watched, cause).await;
+            }
             Some(()) = changed.recv() => {
                 tracing::info!("files of the configuration have changed");
-                reload(gateway, &mut server, args, &watched, false);
+                audited_reload(gateway, &mut server, args, &watched, Cause::Changed).await;
             }
-            _ = reopen.recv() => gateway.access_log.reopen(),
+            _ = reopen.recv() => {
+                gateway.access_log.reopen();
+                gateway.audit.reopen();
+            }
             _ = sweep.tick() => {
                 while gateway.affinity.sweep(gateway.now(), SWEEP_STEP) >= SWEEP_STEP {
                     tokio::task::yield_now().await;
@@ -170,6 +185,68 @@ async fn control(
             }
         }
     }
+}
+
+/// Which release runs.
+const VERSION: &str = concat!("castile ", env!("CARGO_PKG_VERSION"));
+
+/// Records what the process does by itself. It cannot be left undone, so where it cannot be recorded, that is told.
+async fn audit(gateway: &Gateway, act: &Act<'_>) {
+    if let Ok(place) = gateway.audit.place().await {
+        gateway.audit.record(place, act, unix_ms());
+    }
+}
+
+/// A mark of the present configuration: as long as it is the same, so is the configuration.
+fn mark(gateway: &Gateway) -> String {
+    let text = format!("{:?}", gateway.snapshot().config);
+    let print = Fingerprinter::new(b"castile config 1").fingerprint("", "", b"", text.as_bytes());
+    format!("configuration {:016x}", (print.0 >> 64) as u64)
+}
+
+/// Why the configuration is read anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// SIGHUP.
+    Signal,
+    /// The admin API, whose own record tells by whom.
+    Asked,
+    /// The same, however many conversations are lost.
+    Forced,
+    /// `reload.watch`: the files have changed.
+    Changed,
+}
+
+impl Cause {
+    /// For the audit stream.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Signal => "reload (SIGHUP)",
+            Self::Asked => "reload (asked for)",
+            Self::Forced => "reload (asked for, forced)",
+            Self::Changed => "reload (files changed)",
+        }
+    }
+}
+
+/// Reloads, once there is a place for the record of it.
+async fn audited_reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args, watched: &Watched, cause: Cause) {
+    let place = match gateway.audit.place().await {
+        Ok(place) => place,
+        Err(unrecorded) => {
+            tracing::error!("reload refused: {unrecorded}");
+            gateway.refuse_reload(unrecorded.to_string());
+            return;
+        }
+    };
+    let before = mark(gateway);
+    reload(gateway, server, args, watched, cause == Cause::Forced);
+    let after = mark(gateway);
+    let why = gateway.refused_reloads().1;
+    let outcome = if why.is_some() { Outcome::Refused } else { Outcome::Done };
+    let (before, after) = (Some(before.as_str()), Some(after.as_str()));
+    let act = Act { who: "local", what: cause.text(), before, after, outcome, why: why.as_deref(), ..Act::default() };
+    gateway.audit.record(place, &act, unix_ms());
 }
 
 /// Takes over the changed file, or says why not and changes nothing.

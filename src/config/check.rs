@@ -12,6 +12,7 @@ pub fn check(config: &Config, cx: &mut Cx) {
     for (number, upstream) in config.upstreams.iter().enumerate() {
         nodes(upstream, cx);
         group(upstream, &config.upstreams[..number], cx);
+        request_ids(config, upstream, cx);
     }
 }
 
@@ -112,6 +113,21 @@ fn group(upstream: &Upstream, earlier: &[Upstream], cx: &mut Cx) {
                 a.keys_per_conversation, b.keys_per_conversation, other.name
             );
             cx.tell(a.at, format!("upstreams.{}.sticky.keys_per_conversation", upstream.name), message);
+        }
+    }
+}
+
+/// What carries sessions is a credential; an id of a request is logged and told to anybody.
+fn request_ids(config: &Config, upstream: &Upstream, cx: &mut Cx) {
+    let (Some(ids), Some(sticky)) = (&config.request_id, &upstream.sticky) else { return };
+    let read = sticky.rules.iter().flat_map(|rules| &rules.keys).flat_map(|key| &key.match_);
+    for selector in read {
+        let Some(field) = selector.at.text.trim().strip_prefix("http ").map(str::trim) else { continue };
+        if ids.headers.iter().any(|header| header.eq_ignore_ascii_case(field)) {
+            let message = format!(
+                "a key is read from {field}, and ids of sessions are never logged; name another field, or write request_id: none"
+            );
+            cx.tell(sticky.at, "request_id.headers".to_owned(), message);
         }
     }
 }

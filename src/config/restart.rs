@@ -39,5 +39,11 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<NeedsRestart> {
         "admin.address",
         "it is listened on from the start to the end; restart to change it",
     );
+    check(
+        old.access_log != new.access_log,
+        "access_log",
+        "it is open from the start to the end; restart to change it, or send SIGUSR1 to open the same file anew",
+    );
+    check(old.audit != new.audit, "audit", "it is one stream from the start to the end; restart to change it");
     found
 }

@@ -3,6 +3,7 @@
 //! A [`Snapshot`] is one configuration, compiled; a request holds one from beginning to end. The [`Gateway`] holds the
 //! present snapshot, the affinity table and the logs, and takes over new configurations.
 
+pub mod capture;
 mod lesson;
 mod preview;
 pub mod reading;
@@ -17,6 +18,5 @@ pub use lesson::{Lesson, VisitStory};
 pub use preview::{Effect, Group, Outlook, Preview};
 pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
-pub(crate) use shared::unix_ms;
-pub use shared::{Gateway, Secret, StartError, secret};
+pub use shared::{Gateway, Secret, StartError, secret, unix_ms};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};

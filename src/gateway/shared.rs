@@ -9,10 +9,12 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use super::{Snapshot, SnapshotError};
+use super::capture::Captures;
+use super::{Snapshot, SnapshotError, tls};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
+use crate::telemetry::audit::{self, Audit, SyslogReceiver};
 use crate::telemetry::metrics::Tally;
 use crate::telemetry::series::Book;
 use crate::telemetry::{AccessLog, Format};
@@ -35,6 +37,9 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The audit stream cannot be opened.
+    #[error("audit: {0}")]
+    Audit(String),
     /// The system has no random numbers.
     #[error("no random numbers: {0}")]
     Random(String),
@@ -52,6 +57,10 @@ pub struct Gateway {
     pub fingerprinter: Fingerprinter,
     /// The access log.
     pub access_log: AccessLog,
+    /// The audit stream.
+    pub audit: Audit,
+    /// Who captures exchanges.
+    pub captures: Captures,
     started: Instant,
     /// Milliseconds from 1970 to the start.
     epoch: u64,
@@ -77,6 +86,7 @@ impl Gateway {
     pub fn new(config: model::Config) -> Result<Arc<Self>, StartError> {
         let registry = Registry::new();
         let access_log = open_access_log(config.access_log.as_ref())?;
+        let audit = open_audit(config.audit.as_ref()).map_err(StartError::Audit)?;
         let affinity = Affinity::new(limits(&config.affinity), Arc::clone(&registry));
         let fingerprinter = Fingerprinter::new(&secret(&config.affinity)?);
         let snapshot = Snapshot::compile(config, &registry)?;
@@ -90,6 +100,8 @@ impl Gateway {
             affinity,
             fingerprinter,
             access_log,
+            audit,
+            captures: Captures::default(),
             started: Instant::now(),
             epoch: unix_ms(),
             inspecting: AtomicU64::new(0),
@@ -211,8 +223,8 @@ impl Gateway {
     }
 }
 
-/// Seconds and milliseconds since 1970.
-pub(crate) fn unix_ms() -> u64 {
+/// Milliseconds since 1970.
+pub fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
@@ -257,4 +269,24 @@ fn open_access_log(config: Option<&model::AccessLog>) -> Result<AccessLog, Start
         file: file.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string()),
         source,
     })
+}
+
+fn open_audit(config: Option<&model::Audit>) -> Result<Audit, String> {
+    let target = match config {
+        None => return Ok(Audit::off()),
+        Some(model::Audit::Log(model::LogTarget::Stdout)) => audit::Target::Stdout,
+        Some(model::Audit::Log(model::LogTarget::File(path))) => audit::Target::File(path),
+        Some(model::Audit::Syslog { host, port, tls: files }) => {
+            let name = files.server_name.clone().unwrap_or_else(|| host.clone());
+            let name = rustls::pki_types::ServerName::try_from(name.clone())
+                .map_err(|_| format!("{name} is no name that a certificate can be checked for"))?;
+            let tls = tls::client(files).map_err(|error| error.to_string())?;
+            audit::Target::Syslog(SyslogReceiver { host: host.clone(), port: *port, name, tls })
+        }
+    };
+    let file = match &target {
+        audit::Target::File(path) => path.display().to_string(),
+        _ => String::new(),
+    };
+    Audit::open(target).map_err(|error| format!("{file}: {error}"))
 }

@@ -15,6 +15,7 @@ use super::forwarding;
 use super::h1::{BodyDecoder, BodyError, Fill, Framing, HeadLimits, response_framing};
 use super::intake::Message;
 use super::pool::NodeConnection;
+use super::request_id::Reference;
 use super::rewrite::{Answer, Beginning, Exchange};
 use super::withheld::{Reason, Verdict};
 use super::worker::Worker;
@@ -93,6 +94,8 @@ pub struct Forward<'a, 'l, C: Client> {
     pub out: &'a mut Response,
     /// What changes in heads.
     pub policy: &'a forwarding::Policy,
+    /// The request's id.
+    pub reference: Reference<'a>,
     /// What is rewritten; `None` = nothing.
     pub rewrite: Option<&'a Exchange<'a>>,
     /// What the request begins with instead of what came.
@@ -283,6 +286,7 @@ impl<C: Client> Forward<'_, '_, C> {
     fn request_trailers(&self) -> Option<Fields> {
         let mut trailers = self.client.trailers().filter(|fields| !fields.is_empty())?.clone();
         forwarding::trailers(&mut trailers, self.policy);
+        self.reference.strip(&mut trailers);
         Some(trailers)
     }
 
@@ -449,6 +453,7 @@ impl<C: Client> Forward<'_, '_, C> {
         self.lesson.head(self.request.view(self.message), self.head, framing != Framing::Empty);
         self.out.clone_from(self.head);
         forwarding::response(self.out, self.policy);
+        self.reference.answer(self.request.head.fields(), self.out.fields_mut());
         let expects = self.request.head.fields().known(Name::Expect).is_some();
         if expects && !self.message.continued && !self.passed.continued && !self.client.body_is_whole() {
             // The client may send its body now, or not: nobody could say where its next request begins (RFC 9110 §10.1.1).

@@ -1,6 +1,7 @@
 //! One request, from its head to the end of its answer: the steps of DESIGN in their order. This function alone calls
 //! them; no step calls another.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
@@ -17,14 +18,18 @@ use super::forwarding;
 use super::h1::{Framing, write_request_head};
 use super::intake::{self, Budget, Message};
 use super::log::Told;
+use super::onward::{forwarding_policy, onward_facts};
 use super::pool::NodeConnection;
 use super::reach::{keep, observe};
 use super::reply::{self, Failure};
+use super::request_id::Reference;
 use super::rewrite::{self, Beginning, Exchange};
+use super::tap::Tap;
 use super::withheld::Reason;
 use super::worker::Worker;
 use crate::affinity::{Code, End, Outcome};
 use crate::config::model::RequestFraming;
+use crate::gateway::capture::Captured;
 use crate::gateway::{Lesson, Route, RouteMatch, Snapshot, Upstream, reading};
 use crate::head::{Name, Request, Response, Version};
 use crate::session::{Keyer, RequestKeys, RequestView};
@@ -51,18 +56,52 @@ pub async fn handle<C: Client>(
     client: &mut C,
 ) {
     let snapshot = worker.gateway.snapshot();
-    let mut told = Told::new(worker, connection, request);
+    if let Some(place) = worker.gateway.captures.running().and_then(|running| running.enter()) {
+        let mut tap = Tap::new(client);
+        let passing = exchange(worker, connection, &snapshot, request, framing, scratch, &mut tap);
+        // Apart, so that the connections of a gateway that captures nothing need no room for it.
+        let Some(told) = Box::pin(passing).await else { return };
+        let route = told.route.map(|route| snapshot.routes.get(route));
+        let captured = Captured {
+            request: request.clone(),
+            request_body: tap.request,
+            response: tap.head,
+            response_body: tap.response,
+            upstream: route.map(|route| Arc::clone(&route.upstream)),
+            snapshot: Arc::clone(&snapshot),
+            client_ip: told.client,
+            decision: told.code.text(),
+            key: told.key,
+        };
+        place.hand_over(route.map(|route| route.label.as_str()), captured);
+        return;
+    }
+    exchange(worker, connection, &snapshot, request, framing, scratch, client).await;
+}
+
+/// Serves one request by this configuration, and gives what there is to tell of it, if it is told.
+async fn exchange<C: Client>(
+    worker: &Worker,
+    connection: &Connection,
+    snapshot: &Snapshot,
+    request: &Request,
+    framing: Framing,
+    scratch: &mut Scratch,
+    client: &mut C,
+) -> Option<Told> {
+    let mut told = Told::new(worker, connection, snapshot, request);
     if connection.listener.config.health_path.as_ref().is_some_and(|path| path.as_bytes() == request.path()) {
         // Load balancers ask every few seconds: neither logged nor counted.
         let body = reply::health(!worker.gateway.is_stopping(), &mut scratch.client_head);
         say(body, request, scratch, client, &mut told).await;
-        return;
+        return None;
     }
-    let result = serve(worker, connection, &snapshot, request, framing, scratch, client, &mut told).await;
+    let result = serve(worker, connection, snapshot, request, framing, scratch, client, &mut told).await;
     if let Err(failure) = result {
-        answer(&snapshot, request, &failure, scratch, client, &mut told).await;
+        answer(snapshot, request, &failure, scratch, client, &mut told).await;
     }
-    told.log(worker, connection, &snapshot, request);
+    told.log(worker, connection, snapshot, request);
+    Some(told)
 }
 
 /// The steps. An error is answered by the caller, where an answer is still possible.
@@ -265,6 +304,7 @@ async fn attempt<C: Client>(
         rewrite,
         framing,
         message.continued,
+        told.reference(snapshot),
         scratch,
         &mut node,
     );
@@ -280,6 +320,7 @@ async fn attempt<C: Client>(
         head: &mut scratch.node_head,
         out: &mut scratch.client_head,
         policy: &policy,
+        reference: told.reference(snapshot),
         rewrite,
         beginning,
         answer: None,
@@ -357,6 +398,7 @@ async fn answer<C: Client>(
     }
     let soap = told.soap.or_else(|| reply::soap_version(request, None));
     let body = reply::write(failure, soap, snapshot.config.faults.status, told.request_id(), &mut scratch.client_head);
+    told.reference(snapshot).answer(request.fields(), scratch.client_head.fields_mut());
     say(body, request, scratch, client, told).await;
 }
 
@@ -425,31 +467,6 @@ fn is_enough(
     }
 }
 
-fn forwarding_policy(connection: &Connection, route: &Route) -> forwarding::Policy {
-    forwarding::Policy {
-        client_cert_header: connection
-            .listener
-            .config
-            .tls
-            .as_ref()
-            .and_then(|tls| tls.forward_client_cert.as_ref())
-            .map(|forward| forward.header.as_bytes().into()),
-        ..forwarding::Policy::of(route)
-    }
-}
-
-/// What is known of a request besides its head.
-fn onward_facts<'a>(connection: &'a Connection, node_authority: &'a [u8]) -> forwarding::Onward<'a> {
-    forwarding::Onward {
-        peer: connection.peer,
-        scheme: if connection.is_tls { forwarding::Scheme::Https } else { forwarding::Scheme::Http },
-        trusted: connection.is_trusted(),
-        node_authority,
-        client_cert: connection.client_cert.as_deref(),
-        request_id: None,
-    }
-}
-
 /// Puts the request's head, made ready for the node, where it goes out with the first piece of the body.
 #[allow(clippy::too_many_arguments)]
 fn write_head(
@@ -461,6 +478,7 @@ fn write_head(
     rewrite: Option<&Exchange<'_>>,
     framing: Framing,
     continued: bool,
+    reference: Reference<'_>,
     scratch: &mut Scratch,
     wire: &mut NodeConnection,
 ) {
@@ -469,6 +487,7 @@ fn write_head(
     let authority = upstream.target(node).map(|target| target.authority.as_str()).unwrap_or_default();
     let facts = onward_facts(connection, authority.as_bytes());
     forwarding::request(onward, policy, &facts);
+    reference.pass_on(onward.fields_mut());
     if continued {
         onward.fields_mut().retain(|field| field.known != Name::Expect);
     }

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::forward::version_text;
 use super::forwarding;
-use super::worker::{RequestId, Worker};
+use super::request_id::{Reference, RequestId};
+use super::worker::Worker;
 use crate::affinity::Code;
 use crate::gateway::Snapshot;
 use crate::head::Request;
@@ -25,7 +26,8 @@ pub struct Told {
     pub started_unix_ms: u64,
     /// The client, as far as trusted proxies tell.
     pub client: IpAddr,
-    id: [u8; 16],
+    /// The request's id.
+    pub id: RequestId,
     /// The SOAP version the request's message has.
     pub soap: Option<soap::Version>,
     /// The operation the head gives.
@@ -61,13 +63,13 @@ pub struct Told {
 
 impl Told {
     /// Nothing but the request.
-    pub fn new(worker: &Worker, connection: &Connection, request: &Request) -> Self {
+    pub fn new(worker: &Worker, connection: &Connection, snapshot: &Snapshot, request: &Request) -> Self {
         let peer = connection.peer.ip().to_canonical();
         let trusted = &connection.listener.config.trusted_proxies;
         let client =
             if trusted.is_empty() { peer } else { forwarding::client_address(peer, request.fields(), trusted) };
-        let mut id = [0; 16];
-        worker.request_id().write(&mut id);
+        let ids = snapshot.config.request_id.as_ref();
+        let id = RequestId::of(ids, request.fields(), connection.is_trusted(), worker.serial());
         Self {
             started: Instant::now(),
             started_unix_ms: crate::gateway::unix_ms(),
@@ -94,7 +96,12 @@ impl Told {
 
     /// The request's id.
     pub fn request_id(&self) -> &str {
-        std::str::from_utf8(&self.id).unwrap_or_default()
+        self.id.text()
+    }
+
+    /// The request's id with what is done with it.
+    pub fn reference<'a>(&'a self, snapshot: &'a Snapshot) -> Reference<'a> {
+        Reference { config: snapshot.config.request_id.as_ref(), id: &self.id }
     }
 
     /// Remembers the ids that the URL holds, so that the log does not show them.
@@ -196,14 +203,6 @@ fn safe_path<'a>(path: &'a [u8], secrets: &[Vec<u8>]) -> std::borrow::Cow<'a, [u
         }
     }
     safe.into()
-}
-
-impl RequestId {
-    /// The id as text.
-    pub fn text(self) -> String {
-        let mut buffer = [0; 16];
-        self.write(&mut buffer).to_owned()
-    }
 }
 
 #[cfg(test)]

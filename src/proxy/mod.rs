@@ -23,14 +23,17 @@ mod handler;
 mod intake;
 mod listen;
 mod log;
+mod onward;
 mod pool;
 pub mod proxy_protocol;
 mod reach;
 mod reply;
+mod request_id;
 pub mod rewrite;
 mod server;
 mod stop;
 mod stream;
+mod tap;
 mod withheld;
 mod worker;
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::buffer::Buffers;
 use super::pool::Pool;
+use super::request_id::Serial;
 use super::stop::Stop;
 use crate::gateway::Gateway;
 use crate::telemetry::Lines;
@@ -32,7 +33,7 @@ pub struct Worker {
     /// Client connections of every worker.
     pub loads: Arc<Loads>,
     random: Cell<u64>,
-    request_ids: (u64, Cell<u64>),
+    request_ids: (u64, u64, Cell<u64>),
 }
 
 /// Client connections of each worker, so that one with many can hand new ones on.
@@ -99,7 +100,7 @@ impl Worker {
             stop: Stop::default(),
             loads,
             random: Cell::new(seed | 1),
-            request_ids: (seed.rotate_left(17) ^ 0x9e37_79b9_7f4a_7c15, Cell::new(0)),
+            request_ids: (seed.rotate_left(17) ^ 0x9e37_79b9_7f4a_7c15, scatter(seed.rotate_left(41)), Cell::new(0)),
         })
     }
 
@@ -113,15 +114,13 @@ impl Worker {
         x.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// An id for a request: 16 hex digits, unique in this process, not to be guessed from another.
-    pub fn request_id(&self) -> RequestId {
-        let next = self.request_ids.1.get() + 1;
-        self.request_ids.1.set(next);
-        // A bijection of the counter: ids differ as long as counters do.
-        let mut x = self.request_ids.0 ^ (next << 8 | self.index as u64 & 0xff);
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        RequestId(x ^ (x >> 31))
+    /// What the id of the next request is made of: unique in this process. No system call, no lock.
+    pub fn serial(&self) -> Serial {
+        let (seed, worker, count) = &self.request_ids;
+        let next = count.get() + 1;
+        count.set(next);
+        // Zeros are no valid ids of a trace and its parent.
+        Serial { worker: (*worker).max(1), request: scatter(seed ^ (next << 8 | self.index as u64 & 0xff)).max(1) }
     }
 
     /// A number for a client connection, unique in this process.
@@ -130,17 +129,9 @@ impl Worker {
     }
 }
 
-/// The id of a request: what callers quote and logs show.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestId(u64);
-
-impl RequestId {
-    /// As text, in a buffer of the caller's.
-    pub fn write(self, buffer: &mut [u8; 16]) -> &str {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        for (at, byte) in buffer.iter_mut().enumerate() {
-            *byte = DIGITS[(self.0 >> (60 - 4 * at) & 15) as usize];
-        }
-        std::str::from_utf8(buffer).unwrap_or_default()
-    }
+/// A bijection: ids differ as long as counters do (splitmix64).
+fn scatter(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
 }

@@ -156,9 +156,10 @@ mod tests {
         assert_eq!(v11.texts, [&["c:SessionLost", "SessionLost"][..], &rest].concat());
         let v12 = read_back(&fault, Version::V12);
         assert_eq!(v12.texts, [&["env:Sender", "Sender", "c:SessionLost", "SessionLost"][..], &rest].concat());
-        assert!(v12.is_sender);
+        assert!(v12.is_sender && !v12.is_receiver);
         let receiver = Fault { code: FaultCode::Receiver, detail: &[], ..fault };
-        assert!(!read_back(&receiver, Version::V12).is_sender);
+        let receiver = read_back(&receiver, Version::V12);
+        assert!(receiver.is_receiver && !receiver.is_sender);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct AccessLog {
 #[derive(Debug)]
 struct Shared {
     queue: SyncSender<Message>,
-    dropped: AtomicU64,
+    dropped: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -52,8 +52,10 @@ impl AccessLog {
             None => Target::Stdout,
         };
         let (queue, batches) = sync_channel(BATCHES);
-        let shared = Arc::new(Shared { queue, dropped: AtomicU64::new(0) });
-        thread::Builder::new().name("access-log".to_owned()).spawn(move || write_all(target, &batches))?;
+        let dropped = Arc::<AtomicU64>::default();
+        let lost = Arc::clone(&dropped);
+        thread::Builder::new().name("access-log".to_owned()).spawn(move || write_all(target, &batches, &lost))?;
+        let shared = Arc::new(Shared { queue, dropped });
         Ok(Self { shared: Some(shared), format })
     }
 
@@ -80,7 +82,7 @@ impl AccessLog {
         }
     }
 
-    /// Batches lost because the disk was too slow.
+    /// Lines lost because the disk was too slow or full.
     pub fn dropped(&self) -> u64 {
         self.shared.as_ref().map_or(0, |shared| shared.dropped.load(Ordering::Relaxed))
     }
@@ -132,8 +134,10 @@ impl Lines {
         let Some(shared) = &self.log.shared else { return };
         match shared.queue.try_send(Message::Batch(std::mem::take(batch))) {
             Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                shared.dropped.fetch_add(1, Ordering::Relaxed);
+            Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) => {
+                if let Message::Batch(lost) = lost {
+                    shared.dropped.fetch_add(lines_in(&lost), Ordering::Relaxed);
+                }
             }
         }
     }
@@ -154,31 +158,70 @@ fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-fn write_all(mut target: Target, messages: &Receiver<Message>) {
+fn lines_in(text: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', text).count() as u64
+}
+
+/// Writes a batch; where that fails, gives the error and how many bytes of it are in the file.
+fn write_batch(file: &mut File, batch: &[u8]) -> Result<(), (io::Error, usize)> {
+    let mut sent = 0;
+    while sent < batch.len() {
+        match file.write(&batch[sent..]) {
+            Ok(0) => return Err((io::ErrorKind::WriteZero.into(), sent)),
+            Ok(count) => sent += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((error, sent)),
+        }
+    }
+    Ok(())
+}
+
+fn write_all(mut target: Target, messages: &Receiver<Message>, dropped: &AtomicU64) {
     let mut failing = false;
+    let mut lost_before = 0;
+    // A full disk may take a line in part; the next one must not stand behind it.
+    let mut is_torn = false;
     while let Ok(message) = messages.recv() {
         match message {
             Message::Batch(batch) => {
                 let result = match &mut target {
                     Target::Stdout => {
                         let mut out = io::stdout().lock();
-                        out.write_all(&batch).and_then(|()| out.flush())
+                        out.write_all(&batch).and_then(|()| out.flush()).map_err(|error| (error, 0))
                     }
-                    Target::File(_, file) => file.write_all(&batch),
+                    Target::File(_, file) => {
+                        let ended = if is_torn { file.write_all(b"\n").map_err(|error| (error, 0)) } else { Ok(()) };
+                        ended.and_then(|()| {
+                            is_torn = false;
+                            write_batch(file, &batch)
+                        })
+                    }
                 };
                 match result {
-                    Ok(()) => failing = false,
-                    Err(error) if !failing => {
-                        failing = true;
-                        tracing::error!(%error, "access log cannot be written; lines are lost until it can");
+                    Ok(()) if failing => {
+                        failing = false;
+                        let lines = dropped.load(Ordering::Relaxed) - lost_before;
+                        tracing::warn!(lines, "access log is written again; lines were lost");
                     }
-                    Err(_) => {}
+                    Ok(()) => {}
+                    Err((error, sent)) => {
+                        if !failing {
+                            failing = true;
+                            lost_before = dropped.load(Ordering::Relaxed);
+                            tracing::error!(%error, "access log cannot be written; lines are lost until it can");
+                        }
+                        is_torn |= sent > 0 && batch.get(sent - 1) != Some(&b'\n');
+                        dropped.fetch_add(lines_in(&batch[sent..]), Ordering::Relaxed);
+                    }
                 }
             }
             Message::Reopen => {
                 if let Target::File(path, file) = &mut target {
                     match append(path) {
-                        Ok(new) => *file = new,
+                        Ok(new) => {
+                            *file = new;
+                            is_torn = false;
+                        }
                         Err(error) => {
                             tracing::error!(%error, "access log cannot be opened again; the old file is kept")
                         }
@@ -189,5 +232,63 @@ fn write_all(mut target: Target, messages: &Receiver<Message>) {
                 let _ = done.send(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn line(request_id: &str) -> Record<'_> {
+        Record {
+            time_unix_ms: 0,
+            listener: "public",
+            client: IpAddr::from([192, 0, 2, 7]),
+            http: "1.1",
+            method: b"POST",
+            host: b"h",
+            path: b"/",
+            route: None,
+            upstream: None,
+            node: None,
+            decision: "bal",
+            key: None,
+            operation: None,
+            status: 200,
+            failure: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            total_us: 0,
+            node_us: None,
+            learnt: 0,
+            event: None,
+            retries: 0,
+            request_id,
+        }
+    }
+
+    #[test]
+    fn a_full_disk_costs_lines_which_are_counted_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("access.json");
+        std::os::unix::fs::symlink("/dev/full", &file).expect("a link");
+        let log = AccessLog::open(Some(&file), Format::Json).expect("it opens");
+        let lines = log.lines();
+        for _ in 0..3 {
+            lines.push(&line("lost"));
+            lines.flush();
+        }
+        log.flush();
+        assert_eq!(log.dropped(), 3);
+        std::fs::remove_file(&file).expect("the link can go");
+        log.reopen();
+        lines.push(&line("kept"));
+        lines.flush();
+        log.flush();
+        let text = std::fs::read_to_string(&file).expect("a new file");
+        assert!(text.lines().count() == 1 && text.contains("kept"), "{text}");
+        assert_eq!(log.dropped(), 3);
     }
 }

@@ -53,7 +53,11 @@ metrics! {
     REQUEST_EVENTS: Counter "castile_request_events_total" "What requests did, by upstream and node: keys learnt, keys matched, unknown, in conflict, sessions lost, replaced, ended, conversations moved, connects retried.";
     FIRST_BYTE: Histogram "castile_node_first_byte_seconds" "Seconds from a node's connection to the first byte of its answer, by upstream and node.";
     UPSTREAM_DURATION: Histogram "castile_upstream_duration_seconds" "Seconds from a request's head to the end of its answer, by upstream and node.";
-    ACCESS_LOG_DROPPED: Counter "castile_access_log_dropped_batches_total" "Batches of access-log lines lost because the disk was too slow.";
+    ACCESS_LOG_DROPPED: Counter "castile_access_log_dropped_lines_total" "Lines of the access log lost because the disk was too slow or full.";
+    AUDIT_RECORDS: Counter "castile_audit_records_total" "Records written to the audit stream.";
+    AUDIT_WAITING: Gauge "castile_audit_waiting_records" "Records that wait to be written to it.";
+    AUDIT_FAILING: Gauge "castile_audit_failing" "1 while records cannot be written to it.";
+    AUDIT_UNRECORDED: Counter "castile_audit_refused_acts_total" "Acts that were refused because they could not be recorded.";
     AFFINITY_EVENTS: Counter "castile_affinity_events_total" "What the table of conversations counts, by event.";
     CONVERSATIONS: Gauge "castile_conversations" "Conversations in the table.";
     CONVERSATIONS_SPARE: Gauge "castile_conversations_spare" "Of these, those that a full table may push out.";

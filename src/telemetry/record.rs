@@ -249,6 +249,11 @@ impl Clock {
     }
 }
 
+/// Milliseconds since 1970, as RFC 3339 writes them, in UTC.
+pub(super) fn time(unix_ms: u64) -> String {
+    String::from_utf8_lossy(Clock::default().text(unix_ms)).into_owned()
+}
+
 fn date_and_time(unix: u64, out: &mut Vec<u8>) {
     let (days, clock) = (unix / 86_400, unix % 86_400);
     // Civil date of a day number, counted in years that begin in March.

@@ -15,7 +15,6 @@ fn forward(input: &[u8], policy: &Policy, trusted: bool) -> Option<Vec<u8>> {
         trusted,
         node_authority: b"node:80",
         client_cert: Some(b"certificate"),
-        request_id: Some(b"id"),
     };
     request(&mut head, policy, &onward);
     let mut out = Vec::new();
@@ -88,11 +87,7 @@ pub fn policies() -> [Policy; 3] {
     [
         base.clone(),
         Policy { host: HostPolicy::Node, strip_prefix: b"/a".as_slice().into(), ..base.clone() },
-        Policy {
-            request_id_header: Some(b"X-Request-ID".as_slice().into()),
-            add_prefix: b"/app".as_slice().into(),
-            ..base
-        },
+        Policy { add_prefix: b"/app".as_slice().into(), ..base },
     ]
 }
 

@@ -276,3 +276,16 @@ fn addresses_are_rewritten_in_known_and_unknown_lengths() {
     assert_eq!((answers[0].field("content-length"), answers[1].field("content-length")), (Some(&length[..]), None));
     assert!(answers[1].body.len() > 200_000);
 }
+
+#[test]
+fn a_request_id_goes_the_same_way() {
+    let node = login_node(0);
+    let castile = Castile::start(&(config(&[&node], "") + "request_id: {answer: true}\n"));
+    let client = client(&castile);
+    let answer = client.ask(&[("x-request-id", "two-1")], envelope("", "<x/>"));
+    assert_eq!(answer.field("x-request-id"), Some("two-1"));
+    assert_eq!(node.requests()[0].field("x-request-id").as_deref(), Some("two-1"));
+    let made = client.ask(&[], envelope("", "<x/>"));
+    assert_eq!(made.field("x-request-id"), node.requests()[1].field("x-request-id").as_deref());
+    assert_eq!(castile.stop()[0]["request_id"], "two-1");
+}

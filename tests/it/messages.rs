@@ -6,7 +6,7 @@ use crate::support::{Castile, Node, Peer, config, ok};
 /// Whether a gateway must add this field to requests, and take it from clients it does not trust.
 fn is_added(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    name == "via" || name == "forwarded" || name.starts_with("x-forwarded-")
+    name == "via" || name == "forwarded" || name == "x-request-id" || name.starts_with("x-forwarded-")
 }
 
 fn without_added(lines: Vec<String>) -> Vec<String> {

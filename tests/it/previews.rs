@@ -22,7 +22,9 @@ fn a_reload_that_would_lose_conversations_is_foreseen_and_refused_unless_forced(
     let (address, admin) = (free_address(), free_address());
     let yaml = |nodes: &[&crate::support::Node], sticky: &str, most: u32| {
         config(nodes, sticky).replace("127.0.0.1:0'", &format!("{address}'"))
-            + &format!("admin: {{address: '{admin}'}}\naccess_log: none\nreload: {{max_conversations_lost: 1}}\n")
+            + &format!(
+                "admin: {{address: '{admin}'}}\naccess_log: none\naudit: {{file: audit.json}}\nreload: {{max_conversations_lost: 1}}\n"
+            )
             + &format!("affinity: {{max_conversations: {most}}}\n")
     };
     let write =
@@ -68,4 +70,24 @@ fn a_reload_that_would_lose_conversations_is_foreseen_and_refused_unless_forced(
         metrics.contains("castile_reloads_total 1\n")
     });
     assert!(ids.iter().all(|(id, owner)| serves(id) == *owner), "a node that left serves on while it answers");
+
+    // Previews change nothing; what was asked for and what came of it are two records.
+    let audit = std::fs::read_to_string(folder.path().join("audit.json")).expect("there is a stream");
+    let records: Vec<_> = audit
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
+        .map(|record| {
+            [&record["what"], &record["result"]].map(|text| text.as_str().unwrap_or("-").to_owned()).join(" ")
+        })
+        .collect();
+    assert_eq!(
+        records,
+        [
+            "start done",
+            "POST /v1/reload done",
+            "reload (asked for) refused",
+            "POST /v1/reload done",
+            "reload (asked for, forced) done",
+        ]
+    );
 }

@@ -147,6 +147,7 @@ fn prepare(config: &mut Config, nodes: &[(String, SocketAddr)], access_log: bool
         ..Route::default()
     };
     config.routes.insert(0, route);
+    config.audit = None;
     if !access_log {
         config.access_log = None;
     }

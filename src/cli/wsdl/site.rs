@@ -177,7 +177,6 @@ impl Site {
             trusted: false,
             node_authority,
             client_cert: None,
-            request_id: None,
         }
     }
 

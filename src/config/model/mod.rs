@@ -3,20 +3,24 @@
 //! Plain values: no I/O, nothing compiled. The `Default` of each type *is* the default of the file.
 
 mod affinity;
+mod audit;
 mod listener;
 mod policy;
 mod process;
+mod request_id;
 mod route;
 mod sticky;
 mod upstream;
 mod values;
 
 pub use affinity::{Affinity, Durability, OnStoreDown, Store, WhenFull};
+pub use audit::Audit;
 pub use listener::{CertificateFormat, ClientAuth, ForwardClientCert, Listener, ListenerTimeouts, ListenerTls};
 pub use policy::{Balance, Check, Health, Limits, NodeTls, Observe, Probe, RequestFraming, Rewrite, Timeouts};
 pub use process::{
     AccessLog, Admin, FaultStatus, Faults, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token, Workers,
 };
+pub use request_id::{AcceptIds, RequestIds};
 pub use route::{Route, RouteTimeouts};
 pub use sticky::{AskNodes, OnNodeDown, OnSessionReplaced, SealedCookie, Sticky, TtlPolicy, UnknownKey};
 pub use upstream::{AdminState, HostHeader, Node, NodesShareSessions, Upstream};
@@ -43,10 +47,14 @@ pub struct Config {
     pub inspect: Inspect,
     /// How faults of our own travel.
     pub faults: Faults,
+    /// How requests are told apart; `None` = ids are made for logs and Faults only.
+    pub request_id: Option<RequestIds>,
     /// The admin API.
     pub admin: Admin,
-    /// The access log; `None` = not written.
+    /// The access log; `None` = not written. A change needs a restart.
     pub access_log: Option<AccessLog>,
+    /// The audit stream; `None` = not written. A change needs a restart.
+    pub audit: Option<Audit>,
     /// Taking over a changed file.
     pub reload: Reload,
     /// Stopping.
@@ -65,8 +73,10 @@ impl Default for Config {
             affinity: Affinity::default(),
             inspect: Inspect::default(),
             faults: Faults::default(),
+            request_id: Some(RequestIds::default()),
             admin: Admin::default(),
             access_log: Some(AccessLog::default()),
+            audit: None,
             reload: Reload::default(),
             shutdown: Shutdown::default(),
         }

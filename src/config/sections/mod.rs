@@ -1,11 +1,13 @@
 //! One reader for each section of the file. Each fills the model and describes itself; see [`super::read`].
 
 mod affinity;
+mod audit;
 mod health;
 mod listener;
 mod names;
 mod node;
 mod process;
+mod request_id;
 mod route;
 pub mod rules;
 mod sticky;
@@ -60,8 +62,10 @@ pub fn config(s: &mut Section) -> Config {
     let inspect =
         s.section("inspect", "How much of a message is read for rules.", process::inspect).unwrap_or_default();
     let faults = s.section("faults", "How faults of the gateway itself travel.", process::faults).unwrap_or_default();
+    let request_id = request_id::request_id(s);
     let admin = s.section("admin", "The admin API.", process::admin).unwrap_or_default();
     let access_log = process::access_log(s);
+    let audit = audit::audit(s);
     let reload = s.section("reload", "Taking over a changed file.", process::reload).unwrap_or_default();
     let shutdown = s.section("shutdown", "Stopping.", process::shutdown).unwrap_or_default();
     // Its files were taken in before; it is asked for here to be known and described.
@@ -80,8 +84,10 @@ pub fn config(s: &mut Section) -> Config {
         affinity,
         inspect,
         faults,
+        request_id,
         admin,
         access_log,
+        audit,
         reload,
         shutdown,
     }

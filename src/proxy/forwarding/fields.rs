@@ -252,7 +252,7 @@ pub(super) fn remove_claims(fields: &mut Fields) {
 }
 
 /// Removes all lines whose name is `name` to a server that reads underscores as hyphens.
-pub(super) fn remove_aliases(fields: &mut Fields, name: &[u8]) {
+pub fn remove_aliases(fields: &mut Fields, name: &[u8]) {
     fields.retain(|field| !alike(field.name, name));
 }
 

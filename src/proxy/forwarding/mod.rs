@@ -16,7 +16,7 @@ use crate::head::{Fields, Name, Request, Response, Version, connection};
 use crate::proxy::h1::Framing;
 
 pub use client::client_address;
-pub use fields::asked_for;
+pub use fields::{asked_for, remove_aliases};
 pub use prefix::{add_prefix, strip_prefix};
 pub use readable::ask_for_readable;
 
@@ -87,8 +87,6 @@ pub struct Policy {
     /// The field in which nodes expect the client's certificate: taken out of every request, whoever sent it, spelt with `-` or
     /// `_`, before ours is put in.
     pub client_cert_header: Option<Box<[u8]>>,
-    /// The field with the request's id: set to [`Onward::request_id`].
-    pub request_id_header: Option<Box<[u8]>>,
 }
 
 impl Policy {
@@ -125,8 +123,6 @@ pub struct Onward<'a> {
     pub node_authority: &'a [u8],
     /// The client's certificate as the node expects it, where there is one.
     pub client_cert: Option<&'a [u8]>,
-    /// The request's id.
-    pub request_id: Option<&'a [u8]>,
 }
 
 /// Makes the head of a client's request into the one for the node.
@@ -138,7 +134,7 @@ pub struct Onward<'a> {
 /// * An absolute target becomes path and query, and its authority replaces `Host` (RFC 9112 §3.2.2).
 /// * `Forwarded`, `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` tell of the client. From a peer that is not trusted, every
 ///   `X-Forwarded-…` and `X-Real-IP` goes first, also spelt with underscores. What a trusted peer says stays, and our part is added.
-/// * Prefixes, `Host`, the certificate, the request id and `Via` as the policy says.
+/// * Prefixes, `Host`, the certificate and `Via` as the policy says.
 pub fn request(head: &mut Request, policy: &Policy, onward: &Onward<'_>) {
     let received = head.version;
     connection::remove_hop_by_hop(head.fields_mut());
@@ -157,9 +153,6 @@ pub fn request(head: &mut Request, policy: &Policy, onward: &Onward<'_>) {
         if let Some(certificate) = onward.client_cert {
             head.fields_mut().push(name, certificate);
         }
-    }
-    if let (Some(name), Some(id)) = (&policy.request_id_header, onward.request_id) {
-        head.fields_mut().set(name, id);
     }
     if policy.via != Via::Off {
         fields::add_via(head.fields_mut(), received, policy);
@@ -209,17 +202,8 @@ pub fn set_framing(fields: &mut Fields, framing: Framing) {
 /// the head must not find a forged certificate there.
 pub fn trailers(trailers: &mut Fields, policy: &Policy) {
     fields::remove_claims(trailers);
-    for name in [&policy.client_cert_header, &policy.request_id_header].into_iter().flatten() {
+    if let Some(name) = &policy.client_cert_header {
         fields::remove_aliases(trailers, name);
-    }
-}
-
-/// The request's id as the client gave it, if it may be passed on: 1 to 128 visible ASCII characters.
-pub fn request_id<'a>(fields: &'a Fields, header: &[u8]) -> Option<&'a [u8]> {
-    let mut values = fields.get_all(header);
-    match (values.next(), values.next()) {
-        (Some(id), None) if (1..=128).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic) => Some(id),
-        _ => None,
     }
 }
 

@@ -10,7 +10,6 @@ fn onward(trusted: bool) -> Onward<'static> {
         trusted,
         node_authority: b"10.0.0.11:8080",
         client_cert: None,
-        request_id: None,
     }
 }
 
@@ -168,19 +167,6 @@ fn a_clients_certificate_field_never_comes_from_the_client() {
     trailer.push(b"X-Checksum", b"1");
     trailers(&mut trailer, &policy);
     assert_eq!(trailer.len(), 1);
-}
-
-#[test]
-fn the_request_id_is_set_once() {
-    let policy = Policy { request_id_header: Some(b"X-Request-ID".as_slice().into()), ..Policy::default() };
-    let with = Onward { request_id: Some(b"id-1"), ..onward(false) };
-    let after = send("GET / HTTP/1.1\nHost: h\nx-request-id: a\nx-request-id: b", &policy, &with);
-    assert_eq!(after.matches("equest-i").count() + after.matches("equest-ID").count(), 1, "{after}");
-    let mut fields = Fields::default();
-    fields.push(b"X-Request-ID", b"abc");
-    assert_eq!(request_id(&fields, b"x-request-id"), Some(&b"abc"[..]));
-    fields.push(b"X-Request-ID", b"abc");
-    assert_eq!(request_id(&fields, b"x-request-id"), None);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::proxy::deadline::Deadline;
 use crate::proxy::forwarding::set_framing;
 use crate::proxy::handler::{self, Scratch};
 use crate::proxy::reply::{self, Failure};
+use crate::proxy::request_id::{Reference, RequestId};
 use crate::proxy::stop::Place;
 use crate::proxy::stream::Stream;
 use crate::proxy::worker::Worker;
@@ -167,9 +168,13 @@ async fn next_head(
 /// Answers what never became a request, and closes.
 async fn refuse(worker: &Worker, mut wire: Wire, failure: Failure, mut deadline: Deadline) {
     let mut head = Response::new();
-    let id = worker.request_id().text();
-    let body = reply::write(&failure, None, FaultStatus::Binding, &id, &mut head);
-    tracing::debug!(request = id, %failure, "request refused");
+    let snapshot = worker.gateway.snapshot();
+    let config = snapshot.config.request_id.as_ref();
+    // What its fields say is not known.
+    let id = RequestId::of(config, &Fields::default(), false, worker.serial());
+    let body = reply::write(&failure, None, FaultStatus::Binding, id.text(), &mut head);
+    Reference { config, id: &id }.answer(&Fields::default(), head.fields_mut());
+    tracing::debug!(request = id.text(), %failure, "request refused");
     head.fields_mut().push(b"Connection", b"close");
     wire.begin_message(Framing::Length(body.len() as u64), |out| write_response_head(&head, Version::Http11, out));
     deadline.set(LINGER);

@@ -38,6 +38,7 @@ def case(name, nodes, expect, *options, **more):
 
 
 # The client ends its session with a call of its own.
+in_url = case("session in the URL", "cookieless", r"bal( pin)+", "url")
 cookie = case("session cookie, SOAP 1.1", "cookie", r"bal( pin){4}")
 STACKS = [Stack("asmx", "ASP.NET ASMX on Mono", partial(said, r"version (\d[\d.]*)", "mono", "--version"), HERE, install, {"cookie": nodes(False), "cookieless": nodes(True)}, [
     cookie,
@@ -45,5 +46,6 @@ STACKS = [Stack("asmx", "ASP.NET ASMX on Mono", partial(said, r"version (\d[\d.]
     case("session cookie, a connection for each client", "cookie", r"bal( pin){4}", settings={"CONNECTION": "per_client"}),
     killed(cookie, "bal pin lost"),
     # The first call is answered with 302; the client repeats it where Location says.
-    case("session in the URL", "cookieless", r"bal( pin)+", "url"),
+    in_url,
+    killed(in_url, "bal pin pin lost"),
 ])]

@@ -35,6 +35,7 @@ def case(name, *options, nodes="own server", service="Counter", **more):
 
 
 header = case("sessionID header with multirefs, own HTTP/1.0 server", fast=True)
+cookie = case("cookie in Tomcat", "cookie", nodes="Tomcat", service="CookieCounter", config="cookie.yaml")
 
 STACKS = [Stack("axis1", "Apache Axis", "1.4", HERE, install, NODES, [
     header,
@@ -42,7 +43,8 @@ STACKS = [Stack("axis1", "Apache Axis", "1.4", HERE, install, NODES, [
     # SimpleAxisServer cannot read the chunked bodies of this client; the gateway gives them a length.
     case("sessionID header, HTTP/1.1 client with chunked bodies", "commons", config="chunked.yaml"),
     case("sessionID header, a connection for each client", settings={"CONNECTION": "per_client"}),
-    killed(header, "bal pin lost", fast=False),
+    killed(header, "bal pin lost"),
     case("sessionID header in Tomcat", nodes="Tomcat"),
-    case("cookie in Tomcat", "cookie", nodes="Tomcat", service="CookieCounter", config="cookie.yaml"),
+    cookie,
+    killed(cookie, "bal pin lost"),
 ])]

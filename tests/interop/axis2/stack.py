@@ -1,5 +1,6 @@
 """Apache Axis2: soapsession, transport session and, by Sandesha2, reliable messaging; its own client."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def sessions(fast):
              fails="Unable to find corresponding context", control=False),
         case("soapsession in Tomcat, gzip both ways", "gzip=true", nodes="Tomcat, gzip"),
         case("transport session by cookie in Tomcat", nodes="Tomcat", path=COOKIE),
+        killed(case("transport session by cookie in Tomcat", nodes="Tomcat", path=COOKIE), "bal pin lost"),
     ]
     return [one if one.name not in fast else Case(**{**one.__dict__, "fast": True}) for one in cases]
 
@@ -101,9 +103,10 @@ OLD = some("soapsession, SOAP 1.1, WS-Addressing 2005/08", "soapsession, SOAP 1.
            "soapsession, MTOM both ways", "soapsession, SOAP 1.1, WS-Addressing 2005/08, node killed", "soapsession that expired")
 
 
-def sequence(version, number):
+def sequence(version, number, **more):
     # CreateSequence, the calls, acknowledgements of their own, the end of the sequence.
-    return case(f"WS-ReliableMessaging {number}", f"rm={version}", expect=r"new( (pin|linger)){4,12}", config="rm.yaml", path="/axis2/services/SequenceCounter")
+    return case(f"WS-ReliableMessaging {number}", f"rm={version}", expect=r"new( (pin|linger)){4,12}", config="rm.yaml", path="/axis2/services/SequenceCounter",
+                **more)
 
 
 STACKS = [
@@ -112,5 +115,8 @@ STACKS = [
     stack("1.6.4", cases=[*OLD, cookies()]),
     # Its client keeps no cookies; the addressing module is that of 1.8.2, none was published.
     stack("2.0.0", tomcat="10.1.34", mar="1.8.2", release=17, cases=OLD),
-    stack("1.6.2", rm=True, name="sandesha2", title="Sandesha2 1.6.2 on Axis2", cases=[sequence("10", "1.0"), sequence("11", "1.1")]),
+    stack("1.6.2", rm=True, name="sandesha2", title="Sandesha2 1.6.2 on Axis2", cases=[
+        sequence("10", "1.0"), sequence("11", "1.1"),
+        replace(sequence("11", "1.1", settings={"CONNECTION": "per_client"}), name="WS-ReliableMessaging 1.1, a connection for each client"),
+    ]),
 ]

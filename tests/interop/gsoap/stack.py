@@ -38,7 +38,7 @@ STACKS = [Stack("gsoap", "gSOAP", partial(said, r"(\d[\d.]*)", "dpkg-query", "-W
     rm11,
     rm("WS-ReliableMessaging 1.1, SOAP 1.2", 12),
     rm("WS-ReliableMessaging 1.1, a connection for each client", 11, settings={"CONNECTION": "per_client"}),
-    killed(rm11, "new pin pin lost", fast=False),
+    killed(rm11, "new pin pin lost"),
     cookie,
     killed(cookie, "bal pin lost"),
 ])]

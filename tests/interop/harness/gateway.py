@@ -7,14 +7,14 @@ import signal
 from .processes import Process, free_port, until
 
 
-def without_sticky(config):
-    """The configuration with every `sticky:` block taken out: plain round robin."""
+def without(block, config):
+    """The configuration with every block of this name taken out: without `sticky` plain round robin."""
     kept, inside = [], None
     for line in config.splitlines():
         indent = len(line) - len(line.lstrip())
         if inside is not None and line.strip() and indent <= inside:
             inside = None
-        if inside is None and re.match(r"\s*sticky:", line):
+        if inside is None and re.match(rf"\s*{block}:", line):
             inside = indent
         if inside is None:
             kept.append(line)
@@ -25,20 +25,20 @@ class Gateway:
     """`castile run` with a case's configuration, in a folder of its own."""
 
     def __init__(self, program, config, ports, folder, settings=None):
-        self.port = free_port()
+        self.port, self.tls_port = free_port(), free_port()
         self.folder = folder
         self.log = folder / "access.log"
         self.log.unlink(missing_ok=True)
         file = folder / "gateway.yaml"
         file.write_text(config)
-        environment = {"GATEWAY_PORT": str(self.port), "NODE1_PORT": str(ports[0]), "NODE2_PORT": str(ports[1]),
+        environment = {"GATEWAY_PORT": str(self.port), "GATEWAY_TLS_PORT": str(self.tls_port), "NODE1_PORT": str(ports[0]), "NODE2_PORT": str(ports[1]),
                        "ACCESS_LOG": str(self.log), **(settings or {})}
         self.process = Process([program, "run", "--config", file], folder / "gateway.log", environment)
         self.process.serves(self.port)
 
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
+    def url(self, address):
+        """What clients are told, with the ports of this gateway in it."""
+        return address.replace("TLS_PORT", str(self.tls_port)).replace("PORT", str(self.port))
 
     def lines(self):
         """The access log so far, whole lines only."""

@@ -72,6 +72,23 @@ class Installer:
         run("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder)
 
 
+def certificates(installer):
+    """A folder with the certificate of 127.0.0.1 and localhost: ca.pem, certificate.pem, key.pem, and for Java (password "secret")
+    node.p12 and trust.p12."""
+    def make(home):
+        new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-sha256"]
+        run(*new, "-x509", "-days", "3650", "-subj", "/CN=interop authority", "-keyout", home / "ca.key", "-out", home / "ca.pem")
+        run(*new, "-subj", "/CN=localhost", "-keyout", home / "key.pem", "-out", home / "request.pem")
+        (home / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+        run("openssl", "x509", "-req", "-sha256", "-days", "3650", "-in", home / "request.pem", "-CA", home / "ca.pem", "-CAkey", home / "ca.key",
+            "-CAcreateserial", "-extfile", home / "names", "-out", home / "certificate.pem")
+        run("openssl", "pkcs12", "-export", "-name", "node", "-in", home / "certificate.pem", "-inkey", home / "key.pem", "-out", home / "node.p12",
+            "-passout", "pass:secret")
+        run("keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", home / "ca.pem", "-keystore", home / "trust.p12", "-storetype", "PKCS12",
+            "-storepass", "secret")
+    return installer.folder("certificates", ["1"], make)
+
+
 def said(expression, *command):
     """What `expression` finds in the output of a command: how a program tells its version."""
     output = subprocess.run(command, capture_output=True, text=True, timeout=60)

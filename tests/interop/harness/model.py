@@ -30,10 +30,27 @@ class Case:
     clients: int = 1                            # conversations at the same time
     # The node of the conversation is killed after its second call; the third must fail with what matches this.
     killed: str = ""
+    # How many calls the access log tells of before that; 0 = all but the last of `expect`.
+    before: int = 0
+    # What must stand in the output of the client, of some node, and of none.
+    says: str = ""
+    node_says: str = ""
+    node_never_says: str = ""
     # The node forgets the session: the client must fail, and say what matches this.
     fails: str = ""
+    # What the client is told; PORT and TLS_PORT are the gateway's.
+    address: str = "http://127.0.0.1:PORT"
+    # Run without `rewrite` too: the client must then leave the gateway, which the access log shows.
+    leaves: bool = False
     # Run without `sticky` too, where it must fail. Off only where the same conversation has its control in another case.
     control: bool = True
+
+    @property
+    def result(self):
+        """What a case that passed has shown."""
+        if self.killed:
+            return "hears the Fault `SessionLost`, begins anew"
+        return "hears that the session expired, the pin is dropped" if self.fails else "kept its state"
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,8 @@ class Stack:
 def killed(like, calls, text="session is lost", **changes):
     """The case `like` once more, with its node killed between the second and the third of `calls`.
 
-    `calls`: an expression over the decisions up to there, the refused one included, with one blank between two.
+    `calls`: an expression over the decisions up to there, the refused one included, with one blank between two; where their number varies,
+    `before` tells how many there are at least before the kill.
     """
+    changes.setdefault("fast", False)
     return replace(like, name=f"{like.name}, node killed", expect=calls, killed=text, control=False, **changes)

@@ -4,8 +4,8 @@ import re
 import shutil
 import time
 
-from .gateway import Gateway, without_sticky
-from .install import NotInstalled
+from .gateway import Gateway, without
+from .install import NotInstalled, certificates
 from .processes import Late, Process, free_port
 
 # Seconds for one client; the slowest (Metro with reliable messaging) takes 10 alone on a quiet machine.
@@ -34,12 +34,6 @@ class Pair:
                 fresh.append(i)
         for i in fresh:
             self.running[i].serves(self.ports[i], self.nodes.ready)
-
-    def failed_as_told(self, case, clients):
-        """The client must have lost its state, and say so as expected."""
-        for one in clients:
-            if not re.search(case.fails, one.text()):
-                raise Failed(f"the client does not say {case.fails}; see {one.output}")
 
     def kill(self, name):
         i = int(name[-1]) - 1
@@ -97,10 +91,14 @@ class Runner:
 
     def case(self, stack, case, home, pair, folder):
         config = (stack.folder / case.config).read_text()
+        if "CERTIFICATES" in config:
+            config = config.replace("CERTIFICATES", str(certificates(self.installer)))
         place = folder / re.sub(r"[^a-z0-9]+", "-", case.name.lower()).strip("-")
         outcome = self.sticky(case, config, home, pair, place)
         if case.control:
             self.control(case, config, home, pair, place / "control")
+        if case.leaves:
+            self.without_rewrite(case, config, home, pair, place / "without-rewrite")
         return outcome
 
     def sticky(self, case, config, home, pair, place):
@@ -110,7 +108,7 @@ class Runner:
             if case.killed:
                 said = self.kill(case, gateway, home, pair, place)
             else:
-                clients = [Process(case.client(home, gateway.url), place / f"client{i + 1}.log") for i in range(case.clients)]
+                clients = self.clients(case, home, gateway, place)
                 codes = [one.wait(CLIENT) for one in clients]
         finally:
             gateway.stop()
@@ -126,9 +124,23 @@ class Runner:
         if not re.fullmatch(case.expect, decisions):
             raise Failed(f"decisions: {decisions or 'no call came through the gateway'}; expected: {case.expect}")
         self.same_node(calls)
+        self.said(case, clients, pair)
         if case.event and not any(line.get("event") == case.event for line in calls):
             raise Failed(f"the access log tells of no event {case.event}")
         return short(decisions)
+
+    def client(self, case, home, gateway, log, gate=False):
+        """A client of the stack, that trusts the gateway's certificate where it speaks TLS."""
+        environment = {}
+        if case.address.startswith("https:"):
+            trusted = certificates(self.installer)
+            java = f"-Djavax.net.ssl.trustStore={trusted}/trust.p12 -Djavax.net.ssl.trustStorePassword=secret"
+            names = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+            environment = {"JAVA_TOOL_OPTIONS": java, **{name: str(trusted / "ca.pem") for name in names}}
+        return Process(case.client(home, gateway.url(case.address)), log, environment, gate=gate)
+
+    def clients(self, case, home, gateway, place):
+        return [self.client(case, home, gateway, place / f"client{i + 1}.log") for i in range(case.clients)]
 
     def failed_as_told(self, case, clients):
         """The client must have lost its state, and say so as expected."""
@@ -138,10 +150,10 @@ class Runner:
 
     def kill(self, case, gateway, home, pair, place):
         """Kills the node between two calls, and returns what the client says of the third. Then another client begins anew."""
-        client = Process(case.client(home, gateway.url), place / "client1.log", gate=True)
+        client = self.client(case, home, gateway, place / "client1.log", gate=True)
         client.go_on()
         client.says(r"(?m)^call 2 -> 2$", "the client did not make its second call", CLIENT)
-        before = len(case.expect.split()) - 1
+        before = case.before or len(case.expect.split()) - 1
         node = gateway.node_of_last_call(before, case.call)
         pair.kill(node)
         client.go_on()
@@ -150,9 +162,18 @@ class Runner:
         said = failed.group(1)
         if not re.search(case.killed, said):
             raise Failed(f"the client does not read the Fault: {said[:300]}")
-        if Process(case.client(home, gateway.url), place / "client2.log").wait(CLIENT) != 0:
+        if self.client(case, home, gateway, place / "client2.log").wait(CLIENT) != 0:
             raise Failed("a fresh start does not work after the node was killed")
         return said[:160]
+
+    def said(self, case, clients, pair):
+        nodes = "".join(one.text() for one in pair.running)
+        if not all(re.search(case.says, one.text()) for one in clients):
+            raise Failed(f"a client does not say {case.says}")
+        if not re.search(case.node_says, nodes):
+            raise Failed(f"no node says {case.node_says}")
+        if case.node_never_says and re.search(case.node_never_says, nodes):
+            raise Failed(f"a node says {case.node_never_says}")
 
     def fresh_start(self, calls, case):
         decisions = [line["decision"] for line in calls]
@@ -174,12 +195,24 @@ class Runner:
             if len(seen) > 1:
                 raise Failed(f"the key {key} was pinned to {' and '.join(sorted(seen))}")
 
+    def without_rewrite(self, case, config, home, pair, place):
+        """The same without `rewrite`: the client must leave the gateway, whether it keeps its state there or not."""
+        place.mkdir()
+        gateway = Gateway(self.program, without("rewrite", config), pair.ports, place, case.settings)
+        try:
+            codes = [one.wait(CLIENT) for one in self.clients(case, home, gateway, place)]
+        finally:
+            gateway.stop()
+        decisions = " ".join(line["decision"] for line in gateway.calls(case.call))
+        if not any(codes) and re.fullmatch(case.expect, decisions):
+            raise Failed("control: without rewrite every call came through the gateway, too")
+
     def control(self, case, config, home, pair, place):
         """The same without `sticky` must fail, and fail because the calls went to both nodes."""
         place.mkdir()
-        gateway = Gateway(self.program, without_sticky(config), pair.ports, place, case.settings)
+        gateway = Gateway(self.program, without("sticky", config), pair.ports, place, case.settings)
         try:
-            clients = [Process(case.client(home, gateway.url), place / f"client{i + 1}.log") for i in range(case.clients)]
+            clients = self.clients(case, home, gateway, place)
             codes = [one.wait(CLIENT) for one in clients]
         finally:
             gateway.stop()

@@ -30,5 +30,5 @@ STACKS = [Stack("php", "PHP SoapServer, SoapClient", partial(said, r"^PHP (\d[\d
     session,
     case("session cookie, SOAP 1.2", "12"),
     case("session cookie, a connection for each client", settings={"CONNECTION": "per_client"}),
-    killed(session, "bal pin lost"),
+    killed(session, "bal pin lost", fast=True),
 ])]

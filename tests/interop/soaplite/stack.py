@@ -15,9 +15,14 @@ def install(installer):
 
 
 # The first call makes the object, the others name it.
-by_reference = Case("object reference in the body", "Daemon", lambda home, url: ["perl", HERE / "cli.pl", url + "/", 4], r"bal( pin){4}", fast=True)
+def case(name, **more):
+    return Case(name, "Daemon", lambda home, url: ["perl", HERE / "cli.pl", url + "/", 4], r"bal( pin){4}", **more)
+
+
+by_reference = case("object reference in the body", fast=True)
 
 STACKS = [Stack("soaplite", "SOAP::Lite", partial(said, "([0-9.]+)", "perl", "-MSOAP::Lite", "-e", "print SOAP::Lite->VERSION"), HERE, install, {"Daemon": Nodes(lambda home, port, name: ["perl", HERE / "srv.pl", port])}, [
     by_reference,
-    killed(by_reference, "bal pin pin lost", fast=False),
+    case("object reference in the body, a connection for each client", settings={"CONNECTION": "per_client"}),
+    killed(by_reference, "bal pin pin lost"),
 ])]
