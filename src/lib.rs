@@ -10,6 +10,7 @@
 //! | 1 | [`session`] | keys, selectors, rules; pure |
 //! | 2 | [`affinity`] | conversations, table, placement |
 //! | 3 | [`config`] | the configuration file |
+//! | 3 | [`store`] | where pins live beyond the process |
 //! | 3 | [`telemetry`] | access log, events, metrics |
 //! | 4 | [`gateway`] | the running gateway: snapshot, routes, reload |
 //! | 5 | [`proxy`] | the data path |
@@ -27,5 +28,6 @@ pub mod health;
 pub mod proxy;
 pub mod session;
 pub mod soap;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -1,6 +1,7 @@
 //! What the gateway counts, gathered for Prometheus.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::nodes::{health_text, state_text};
 use crate::affinity::Code;
@@ -17,7 +18,7 @@ pub fn text(gateway: &Gateway) -> String {
     let flag = |is: bool| if is { 1.0 } else { 0.0 };
     text.many(m::INFO, [(&[("version", env!("CARGO_PKG_VERSION"))][..], 1.0)]);
     text.one(m::READY, flag(!gateway.is_stopping()));
-    text.one(m::UPTIME, now.0 as f64 / 1e3);
+    text.one(m::UPTIME, gateway.uptime().as_secs_f64());
     text.one(m::RELOADS, gateway.reloads() as f64);
     text.one(m::RELOADS_REFUSED, gateway.refused_reloads().0 as f64);
     text.tallies(&gateway.tallies());
@@ -36,6 +37,17 @@ pub fn text(gateway: &Gateway) -> String {
     text.one(m::KEYS, gauges.keys as f64);
     text.one(m::KEYS_MAX, snapshot.config.affinity.max_keys as f64);
     text.one(m::HINTS, gauges.hints as f64);
+    if let Some(store) = gateway.store() {
+        let counts = store.counts();
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+        text.one(m::STORE_UP, flag(store.trouble().is_none()));
+        text.one(m::STORE_COMMITS, count(&counts.commits));
+        text.one(m::STORE_COMMIT_SECONDS, count(&counts.commit_micros) / 1e6);
+        text.one(m::STORE_WRITTEN, count(&counts.written));
+        text.one(m::STORE_FAILURES, count(&counts.failures));
+        text.one(m::STORE_LATE, count(&counts.late));
+        text.one(m::STORE_PENDING, store.pending() as f64);
+    }
 
     by_upstream(&mut text, &snapshot);
     upstreams(&mut text, &snapshot);

@@ -306,6 +306,9 @@ fn ready(gateway: &Gateway) -> Response<String> {
     if let (_, Some(why)) = gateway.refused_reloads() {
         notes.push(format!("the last reload was refused: {why}"));
     }
+    if let Some(why) = gateway.store().and_then(crate::store::Disk::trouble) {
+        notes.push(format!("the store fails, and what is bound now does not survive a restart: {why}"));
+    }
     if let Some(why) = gateway.audit.failing() {
         notes.push(format!("the audit log cannot be written: {why}"));
     }

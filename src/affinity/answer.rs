@@ -231,7 +231,24 @@ impl Affinity {
         } else if had && state.phase != Phase::Gone {
             self.report(&mut state, || What::Unbound(Keys::from_slice(&[key])));
         }
-        state.node
+        let node = state.node;
+        drop(state);
+        self.report_owner(key);
+        node
+    }
+
+    /// Tells once more whose a key is that changed hands: of two that bound it in the same instant, the first may have told
+    /// of it last, and would be taken for its owner.
+    fn report_owner(&self, key: Fingerprint) {
+        if !self.journal().is_on() {
+            return;
+        }
+        if let Some(owner) = self.table.get(key) {
+            let mut state = owner.lock();
+            if state.has(key) {
+                self.report(&mut state, || What::Bound(Keys::from_slice(&[key])));
+            }
+        }
     }
 
     /// Keys that the last answer of a conversation taught begin a new one on the node that answered.

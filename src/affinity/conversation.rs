@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
+use super::sync::{Mutex, MutexGuard};
 use super::{Now, Policy};
 use crate::session::{Fingerprint, NameTag};
 use crate::upstream::NodeId;

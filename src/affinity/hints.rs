@@ -3,11 +3,10 @@
 //! Bounded, least recently used first out, apart from the pins, so that whoever floods it costs others a guess at most.
 
 use hashbrown::HashMap;
-use parking_lot::Mutex;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::Now;
+use super::sync::{AtomicUsize, Mutex, Ordering::Relaxed};
 use crate::session::Fingerprint;
 use crate::upstream::NodeId;
 

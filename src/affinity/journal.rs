@@ -23,14 +23,13 @@
 //! [`Visit`](super::Visit) for the position of what last bound its conversation and waits by [`Journal::poll_settled`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::conversation::{Key, NEVER, Phase, State};
+use super::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use super::{Affinity, Now};
 use crate::session::Fingerprint;
 

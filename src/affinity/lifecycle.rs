@@ -3,7 +3,6 @@
 //! Order of locks: a conversation, then roll or shard. Of two conversations the second is only ever tried, never waited for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::conversation::{Key, Phase, State};
@@ -11,6 +10,7 @@ use super::counters::count;
 use super::hints::Hints;
 use super::journal::{Journal, Keys, What};
 use super::roll::Roll;
+use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use super::table::Table;
 use super::{Conversation, Counters, Gauges, Limits, Now, Outcome, WhenFull};
 use crate::session::Fingerprint;
@@ -213,7 +213,7 @@ impl Affinity {
             if candidates.iter().flatten().count() < candidates.len() {
                 return None;
             }
-            std::hint::spin_loop();
+            super::sync::spin_loop();
         }
         None
     }

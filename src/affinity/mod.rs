@@ -36,6 +36,7 @@ mod place;
 mod policy;
 mod restore;
 mod roll;
+mod sync;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,7 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
+use super::sync::Mutex;
 use super::{Conversation, Now};
 
 /// Milliseconds of one tick: how late a conversation may leave memory. It counts as expired to the millisecond anyway.

@@ -12,14 +12,13 @@
 //! A shard's lock is the last of any chain: roll and conversations may be locked when it is taken, never the other way.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
-use parking_lot::{RwLock, RwLockWriteGuard};
 use smallvec::SmallVec;
 
 use super::Conversation;
+use super::sync::{AtomicUsize, Ordering::Relaxed, RwLock, RwLockWriteGuard};
 use crate::session::Fingerprint;
 
 /// Enough that two of a few dozen workers seldom meet; a power of two.

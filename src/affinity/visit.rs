@@ -123,7 +123,7 @@ impl Visit {
     /// before the client may act on the answer, that position must be [settled](super::Journal::poll_settled).
     pub fn unsettled(&self) -> Option<u64> {
         let journal = self.affinity.journal();
-        if !journal.is_on() {
+        if journal.is_settled(u64::MAX) {
             return None;
         }
         let position = self.conversation.as_ref()?.lock().position;

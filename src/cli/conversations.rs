@@ -188,14 +188,13 @@ fn fingerprints(args: &Args, id: &str) -> Result<Vec<Fingerprint>, String> {
         id.to_owned()
     };
     let config = load(&args.config)?;
-    if config.affinity.fingerprint_key.is_none() {
+    let Some(secret) = crate::gateway::configured_secret(&config.affinity) else {
         return Err(format!(
             "{}: affinity.fingerprint_key is not set, so nobody but the gateway can make its fingerprints; set it, or take \
              the fingerprint from the access log",
             args.config.display()
         ));
-    }
-    let secret = crate::gateway::secret(&config.affinity).map_err(|error| error.to_string())?;
+    };
     let fingerprinter = Fingerprinter::new(&secret);
     let snapshot = Snapshot::compile(config, &Registry::default()).map_err(|error| error.to_string())?;
     let mut prints = Vec::new();

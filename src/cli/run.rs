@@ -90,6 +90,9 @@ pub fn run(args: &Args) -> ExitCode {
             let limit = gateway.snapshot().config.shutdown.limit;
             tracing::info!(?limit, "stopping: requests under way are finished");
             server.stop(limit);
+            if let Some(store) = gateway.store() {
+                store.close();
+            }
             gateway.audit.finish(AUDIT_PATIENCE);
             tracing::info!("stopped");
             ExitCode::SUCCESS
@@ -113,7 +116,7 @@ fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
 /// # Errors
 /// The configuration cannot be compiled, or an address cannot be listened on.
 pub fn start(config: Config) -> Result<(Arc<Gateway>, Server), Box<dyn std::error::Error>> {
-    let gateway = Gateway::new(config)?;
+    let gateway = Gateway::open(config)?;
     let server = Server::start(Arc::clone(&gateway))?;
     let snapshot = gateway.snapshot();
     for listener in &snapshot.listeners {

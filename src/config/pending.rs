@@ -29,8 +29,10 @@ const PENDING: &[Pending] = &[
         "no request waits: a node at its limit is passed over, and a pinned request gets 503",
     ),
     row("upstreams.*.limits.queue_timeout", "", "no request waits"),
-    row("affinity.store", "", "pins are kept in memory only"),
-    row("affinity.on_store_down", "", "there is no store that could be down"),
+    row("affinity.store.redis", "", "pins are kept in memory only"),
+    row("affinity.store.postgres", "", "pins are kept in memory only"),
+    row("affinity.store.hazelcast", "", "pins are kept in memory only"),
+    row("affinity.on_store_down", "", "while the disk store cannot be written, serving goes on"),
 ];
 
 /// One warning for each row that the file meets, at its first place.

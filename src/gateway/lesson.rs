@@ -25,6 +25,9 @@ pub struct Lesson<'a> {
     bound: usize,
     /// What binding came to, in sum.
     pub sum: Learning,
+    /// The piece that [`Lesson::message`] read last is for the client only when this position of the table's journal is
+    /// [settled](crate::affinity::Journal::poll_settled).
+    pub unsettled: Option<u64>,
 }
 
 impl<'a> Lesson<'a> {
@@ -50,6 +53,7 @@ impl<'a> Lesson<'a> {
             keys: SmallVec::new(),
             bound: 0,
             sum: Learning::default(),
+            unsettled: None,
         }
     }
 
@@ -96,19 +100,29 @@ impl<'a> Lesson<'a> {
             // Before the client has it: its next request must find the node free.
             self.visit.leave_node();
         }
-        let Some(reader) = &mut self.reader else { return };
+        // What the head taught, or the request itself, matters only at the end: nothing is held that could stream.
+        if self.read(request, head, piece, whole) || whole {
+            self.unsettled = self.visit.unsettled();
+        }
+    }
+
+    /// Reads a piece. True if it has taught keys.
+    fn read(&mut self, request: RequestView<'_>, head: &Response, piece: &[u8], whole: bool) -> bool {
+        let Some(reader) = &mut self.reader else { return false };
         reader.push(piece);
         if whole {
             reader.end();
         }
         let facts = reader.facts();
         if facts.found.len() == self.told {
-            return;
+            return false;
         }
         let view = ResponseView { head, facts: Some(facts), now_unix: self.now_unix };
         self.upstream.rules.learn_message(&request, &view, self.told, self.keyer, &mut self.keys);
         self.told = facts.found.len();
+        let before = self.bound;
         self.bind();
+        self.bound > before
     }
 
     /// What the whole answer says about its conversation: `lost`, then `end`.
@@ -166,6 +180,7 @@ impl<'a> Lesson<'a> {
         let confirmed: SmallVec<[LearntKey; 4]> = keys.pins.iter().map(pin).collect();
         let learnt = self.visit.learn(&confirmed, &self.upstream.policy, self.gateway.now());
         self.sum.bound += learnt.bound;
+        self.unsettled = self.visit.unsettled();
     }
 
     /// What the table tells conditions about this exchange, whose request carried `keys`.

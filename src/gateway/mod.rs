@@ -18,5 +18,5 @@ pub use lesson::{Lesson, VisitStory};
 pub use preview::{Effect, Group, Outlook, Preview};
 pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
-pub use shared::{Gateway, Secret, StartError, secret, unix_ms};
+pub use shared::{Gateway, StartError, configured_secret, unix_ms};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};

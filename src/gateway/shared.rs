@@ -1,8 +1,8 @@
 //! What all workers share: the present snapshot, the table, the logs.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -14,14 +14,12 @@ use super::{Snapshot, SnapshotError, tls};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
+use crate::store::{Disk, OpenError, Opened, Secret};
 use crate::telemetry::audit::{self, Audit, SyslogReceiver};
 use crate::telemetry::metrics::Tally;
 use crate::telemetry::series::Book;
 use crate::telemetry::{AccessLog, Format};
 use crate::upstream::Registry;
-
-/// The secret of the fingerprints.
-pub type Secret = [u8; 16];
 
 /// Why the gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +35,9 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The store cannot be used.
+    #[error("{0}")]
+    Store(#[from] OpenError),
     /// The audit stream cannot be opened.
     #[error("audit: {0}")]
     Audit(String),
@@ -57,6 +58,7 @@ pub struct Gateway {
     pub fingerprinter: Fingerprinter,
     /// The access log.
     pub access_log: AccessLog,
+    store: OnceLock<Disk>,
     /// The audit stream.
     pub audit: Audit,
     /// Who captures exchanges.
@@ -79,16 +81,52 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway with this configuration, serving nobody yet.
+    /// A gateway with this configuration, serving nobody yet, with the pins of its store.
     ///
     /// # Errors
     /// The configuration cannot be compiled, or a file it names cannot be used.
+    pub fn open(config: model::Config) -> Result<Arc<Self>, StartError> {
+        let model::Store::Disk { path, durability } = &config.affinity.store else { return Self::new(config) };
+        let before_reply = *durability == model::Durability::BeforeReply;
+        let began = Instant::now();
+        let file = path.display().to_string();
+        let opened = Opened::open(path, configured_secret(&config.affinity))?;
+        let gateway = Self::with_secret(config, &opened.secret)?;
+        let (disk, restored) = opened.serve(&gateway.affinity, before_reply, gateway.now())?;
+        let _ = gateway.store.set(disk);
+        let took = began.elapsed();
+        let crate::affinity::Restored { conversations, keys, expired, homeless, full, .. } = restored;
+        tracing::info!(file, conversations, keys, expired, ?took, "pins restored");
+        if homeless > 0 {
+            tracing::warn!(
+                homeless,
+                "conversations of nodes that the configuration does not name: on_node_down decides"
+            );
+        }
+        if full > 0 {
+            tracing::warn!(
+                full,
+                "conversations left out: affinity.max_conversations or max_keys is too low for the store"
+            );
+        }
+        Ok(gateway)
+    }
+
+    /// A gateway with this configuration that keeps its pins in memory, whatever store the configuration names.
+    ///
+    /// # Errors
+    /// As [`Gateway::open`].
     pub fn new(config: model::Config) -> Result<Arc<Self>, StartError> {
+        let secret = secret(&config.affinity)?;
+        Self::with_secret(config, &secret)
+    }
+
+    fn with_secret(config: model::Config, secret: &Secret) -> Result<Arc<Self>, StartError> {
         let registry = Registry::new();
         let access_log = open_access_log(config.access_log.as_ref())?;
         let audit = open_audit(config.audit.as_ref()).map_err(StartError::Audit)?;
         let affinity = Affinity::new(limits(&config.affinity), Arc::clone(&registry));
-        let fingerprinter = Fingerprinter::new(&secret(&config.affinity)?);
+        let fingerprinter = Fingerprinter::new(secret);
         let snapshot = Snapshot::compile(config, &registry)?;
         let book = Book::default();
         let (asked, heard) = unbounded_channel();
@@ -100,6 +138,7 @@ impl Gateway {
             affinity,
             fingerprinter,
             access_log,
+            store: OnceLock::new(),
             audit,
             captures: Captures::default(),
             started: Instant::now(),
@@ -207,6 +246,16 @@ impl Gateway {
         Now(self.epoch + self.started.elapsed().as_millis() as u64 + 1)
     }
 
+    /// How long it has been running.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The store, where it is on disk.
+    pub fn store(&self) -> Option<&Disk> {
+        self.store.get()
+    }
+
     /// Takes `bytes` of the budget for messages held until they can be placed. False where it is used up.
     pub fn inspect_more(&self, bytes: u64, limit: u64) -> bool {
         let before = self.inspecting.fetch_add(bytes, Ordering::Relaxed);
@@ -241,14 +290,17 @@ fn limits(config: &model::Affinity) -> Limits {
     }
 }
 
-/// The configured secret, hashed to its length, else a new one: with the memory store nobody needs it again.
-///
-/// # Errors
-/// The system has no random numbers.
-pub fn secret(config: &model::Affinity) -> Result<Secret, StartError> {
-    if let Some(key) = &config.fingerprint_key {
-        let print = Fingerprinter::new(b"castile secret 1").fingerprint("", "", b"", key.reveal().as_bytes());
-        return Ok(print.0.to_be_bytes());
+/// The configured secret, hashed to its length.
+pub fn configured_secret(config: &model::Affinity) -> Option<Secret> {
+    let key = config.fingerprint_key.as_ref()?;
+    let print = Fingerprinter::new(b"castile secret 1").fingerprint("", "", b"", key.reveal().as_bytes());
+    Some(print.0.to_be_bytes())
+}
+
+/// The configured secret, else a new one: with the memory store nobody needs it again.
+fn secret(config: &model::Affinity) -> Result<Secret, StartError> {
+    if let Some(secret) = configured_secret(config) {
+        return Ok(secret);
     }
     let mut secret = Secret::default();
     getrandom::fill(&mut secret).map_err(|error| StartError::Random(error.to_string()))?;

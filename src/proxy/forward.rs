@@ -13,6 +13,7 @@ use super::client::Client;
 use super::deadline::Deadline;
 use super::forwarding;
 use super::h1::{BodyDecoder, BodyError, Fill, Framing, HeadLimits, response_framing};
+use super::hold::STORE_PATIENCE;
 use super::intake::Message;
 use super::pool::NodeConnection;
 use super::request_id::Reference;
@@ -110,6 +111,8 @@ pub struct Forward<'a, 'l, C: Client> {
     pub timeouts: &'a Timeouts,
     /// The connection's timer.
     pub deadline: &'a mut Deadline,
+    /// The framing of an answer without a body, until its head may go out.
+    pub bodiless: Option<Framing>,
     /// What has passed.
     pub passed: Passed,
     /// The node's framing of the answer.
@@ -165,9 +168,10 @@ enum Down {
 
 /// What the exchange waits for, which says how long and who is to blame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waiting {
+pub(super) enum Waiting {
     ClientSends,
     ClientTakes,
+    Store,
     NodeTakes,
     NodeAnswers,
     NodeSends,
@@ -191,7 +195,9 @@ impl<C: Client> Forward<'_, '_, C> {
             }
             match self.pass_answer(cx, &mut down, &mut scanned, &mut moved) {
                 Ok(None) => return Poll::Ready(self.end(up)),
-                Ok(Some(wait)) if up != Up::Sending || wait == Waiting::ClientTakes => waiting = wait,
+                Ok(Some(wait)) if up != Up::Sending || matches!(wait, Waiting::ClientTakes | Waiting::Store) => {
+                    waiting = wait;
+                }
                 Ok(Some(_)) => {}
                 Err(ended) => return Poll::Ready(ended),
             }
@@ -199,13 +205,20 @@ impl<C: Client> Forward<'_, '_, C> {
                 timed = Some(waiting);
                 self.deadline.set(match waiting {
                     Waiting::NodeAnswers => self.timeouts.response,
+                    Waiting::Store => STORE_PATIENCE,
                     _ => self.timeouts.stall,
                 });
             }
             if self.deadline.poll(cx).is_ready() {
+                if waiting == Waiting::Store {
+                    self.stop_waiting(cx);
+                    return Poll::Pending;
+                }
                 return Poll::Ready(match waiting {
                     Waiting::ClientSends | Waiting::ClientTakes => Ended::Client(ClientEnd::Stalled),
-                    Waiting::NodeTakes | Waiting::NodeAnswers | Waiting::NodeSends => Ended::Node(NodeEnd::TimedOut),
+                    Waiting::Store | Waiting::NodeTakes | Waiting::NodeAnswers | Waiting::NodeSends => {
+                        Ended::Node(NodeEnd::TimedOut)
+                    }
                 });
             }
             Poll::Pending
@@ -314,6 +327,13 @@ impl<C: Client> Forward<'_, '_, C> {
                 self.lesson.message(self.request.view(self.message), self.head, &body[*scanned..], whole);
                 *scanned = body.len();
             }
+            if self.is_held(cx) {
+                return self.let_go_ahead(cx);
+            }
+            if let Some(framing) = self.bodiless.take() {
+                self.client.begin(self.out, framing);
+            }
+            let body = self.node.wire.body();
             if self.withheld.is_some() {
                 if self.judge(whole)? {
                     continue;
@@ -466,7 +486,7 @@ impl<C: Client> Forward<'_, '_, C> {
         if self.withheld.is_some() {
             self.framing = framing;
         } else if self.answer.is_none() {
-            self.client.begin(self.out, framing);
+            self.begin(framing);
         }
         Ok(())
     }
@@ -489,9 +509,17 @@ impl<C: Client> Forward<'_, '_, C> {
         }
         self.withheld = None;
         if self.answer.is_none() {
-            self.client.begin(self.out, self.framing);
+            self.begin(self.framing);
         }
         Ok(true)
+    }
+
+    fn begin(&mut self, framing: Framing) {
+        match framing {
+            // Its head is all of it, and may have to wait.
+            Framing::Empty | Framing::Length(0) => self.bodiless = Some(framing),
+            _ => self.client.begin(self.out, framing),
+        }
     }
 
     /// The answer is out: what of the connections can be used again.

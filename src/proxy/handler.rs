@@ -328,6 +328,7 @@ async fn attempt<C: Client>(
         lesson: &mut lesson,
         timeouts: &route.timeouts,
         deadline: &mut scratch.deadline,
+        bodiless: None,
         passed: Passed::default(),
         framing: Framing::Empty,
     };

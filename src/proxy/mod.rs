@@ -20,6 +20,7 @@ pub mod forwarding;
 pub mod h1;
 mod h2;
 mod handler;
+mod hold;
 mod intake;
 mod listen;
 mod log;

@@ -65,6 +65,13 @@ metrics! {
     KEYS: Gauge "castile_keys" "Keys of all conversations.";
     KEYS_MAX: Gauge "castile_keys_max" "affinity.max_keys.";
     HINTS: Gauge "castile_hints" "Weak keys and learnt routes.";
+    STORE_UP: Gauge "castile_store_up" "1 while the store can be written; absent without one.";
+    STORE_COMMITS: Counter "castile_store_commits_total" "Groups of changes written to the store.";
+    STORE_COMMIT_SECONDS: Counter "castile_store_commit_seconds_total" "Seconds spent writing them.";
+    STORE_WRITTEN: Counter "castile_store_conversations_written_total" "Conversations written to the store, or removed from it.";
+    STORE_FAILURES: Counter "castile_store_failures_total" "Commits that failed, and files that could not be opened again.";
+    STORE_LATE: Counter "castile_store_late_total" "Answers passed on before their keys were in the store, because that took too long.";
+    STORE_PENDING: Gauge "castile_store_pending" "Conversations that wait to be written.";
     UPSTREAM_EVENTS: Counter "castile_upstream_events_total" "What is counted of an upstream, by event: moved, replaced_after_move, replaced, lost, waited, ...";
     UPSTREAM_WAITING: Gauge "castile_upstream_waiting" "Requests that wait for the node of their conversation to return.";
     NODE_REQUESTS: Counter "castile_node_requests_total" "Requests given to a machine, by all upstreams of its affinity group.";

@@ -227,3 +227,35 @@ fn a_module_without_a_floor_is_told() {
     std::fs::write(folder.path().join("lib.rs"), "pub mod new;\n").expect("a file can be written");
     assert_eq!(breaches(folder.path()), ["src/lib.rs: new has no floor; give it a row in the table"]);
 }
+
+#[test]
+fn the_package_that_builds_the_lower_floors_again_names_what_they_need() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("it can be read");
+    let dependencies = |manifest: &str| -> Vec<String> {
+        let section = manifest.split("[dependencies]\n").nth(1).expect("it has dependencies");
+        let lines = section.lines().take_while(|line| !line.starts_with('['));
+        lines.filter_map(|line| Some(line.split_once(" = ")?.0.replace('-', "_"))).collect()
+    };
+    let named = dependencies(&read("tests/shuttle/Cargo.toml"));
+    // A crate stands at the beginning of a path.
+    let uses = |text: &str, name: &str| {
+        let start = format!("{name}::");
+        let mut before = text.match_indices(&start).map(|(at, _)| text[..at].chars().next_back());
+        before.any(|before| before.is_none_or(|c| c != ':' && c != '_' && !c.is_alphanumeric()))
+    };
+    for folder in ["affinity", "head", "session", "soap", "upstream"] {
+        let sources = files(&root.join("src").join(folder));
+        for file in sources.iter().filter(|file| !file.to_string_lossy().contains("test")) {
+            let text = code(&std::fs::read_to_string(file).expect("a source can be read"));
+            let text = text.split("#[cfg(test)]\nmod").next().unwrap_or_default();
+            for name in dependencies(&read("Cargo.toml")).iter().filter(|name| uses(text, name)) {
+                assert!(
+                    named.contains(name),
+                    "{}: needs {name}; tests/shuttle/Cargo.toml must name it",
+                    file.display()
+                );
+            }
+        }
+    }
+}

@@ -278,6 +278,36 @@ fn addresses_are_rewritten_in_known_and_unknown_lengths() {
 }
 
 #[test]
+fn an_answer_over_http_2_waits_until_its_key_is_known_elsewhere() {
+    // With a body, and without one.
+    let nodes = [
+        login_node(0),
+        Node::answering(|_| b"HTTP/1.1 204 No Content\r\nSet-Cookie: JSESSIONID=secret; Path=/\r\n\r\n".to_vec()),
+    ];
+    for node in &nodes {
+        let castile = Castile::start(&config(&[node], "sticky: {presets: [axis2-soapsession, servlet-jsessionid]}"));
+        let elsewhere = std::sync::Arc::<Unsettled>::default();
+        castile.gateway.affinity.journal().attach(std::sync::Arc::clone(&elsewhere) as _);
+        let began = std::time::Instant::now();
+        let status = client(&castile).ask(&[("x-login", "yes")], envelope("", "<login/>")).head.status;
+        // Nobody ever says that it is known, so patience ends the wait.
+        assert!(status.is_success() && began.elapsed() >= std::time::Duration::from_millis(900), "{status}");
+    }
+}
+
+/// Somebody who has to know, and never does.
+#[derive(Debug, Default)]
+struct Unsettled;
+
+impl castile::affinity::Sink for Unsettled {
+    fn tell(&self, _: u64, _: &castile::affinity::Change) {}
+
+    fn settled(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
 fn a_request_id_goes_the_same_way() {
     let node = login_node(0);
     let castile = Castile::start(&(config(&[&node], "") + "request_id: {answer: true}\n"));

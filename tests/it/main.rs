@@ -9,6 +9,7 @@ mod audit;
 mod capture;
 mod conversations;
 mod draining;
+mod durable;
 mod encryption;
 mod failures;
 mod framing;

@@ -224,6 +224,15 @@ impl Peer {
         }
     }
 
+    /// Whether nothing is unread and nothing comes for so long.
+    pub fn is_silent_for(&mut self, time: std::time::Duration) -> bool {
+        let tcp = self.tcp();
+        tcp.set_read_timeout(Some(time)).expect("a timeout can be set");
+        let nothing = tcp.peek(&mut [0]).is_err();
+        tcp.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        nothing && self.unread.is_empty()
+    }
+
     /// Sends a request and reads its answer.
     pub fn ask(&mut self, request: impl AsRef<[u8]>) -> Message {
         self.send(request);
