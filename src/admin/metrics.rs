@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::nodes::{health_text, state_text};
 use crate::affinity::Code;
-use crate::gateway::{Gateway, Snapshot, Upstream};
+use crate::gateway::{Gateway, Scarce, Snapshot, Upstream};
 use crate::telemetry::metrics::{self as m, Metric, Text};
 use crate::telemetry::series::Event;
-use crate::upstream::{Admin, Fate, Health, Live};
+use crate::upstream::{Admin, Fate, Health, Live, Rank};
 
 /// All metrics as text.
 pub fn text(gateway: &Gateway) -> String {
@@ -21,12 +21,23 @@ pub fn text(gateway: &Gateway) -> String {
     text.one(m::UPTIME, gateway.uptime().as_secs_f64());
     text.one(m::RELOADS, gateway.reloads() as f64);
     text.one(m::RELOADS_REFUSED, gateway.refused_reloads().0 as f64);
+    text.one(m::HANDOVERS_FAILED, gateway.handovers.failed.load(Ordering::Relaxed) as f64);
+    text.one(m::TAKEN_OVER, gateway.handovers.conversations.load(Ordering::Relaxed) as f64);
     text.tallies(&gateway.tallies());
     text.one(m::ACCESS_LOG_DROPPED, gateway.access_log.dropped() as f64);
     text.one(m::AUDIT_RECORDS, gateway.audit.written() as f64);
     text.one(m::AUDIT_WAITING, gateway.audit.waiting() as f64);
     text.one(m::AUDIT_FAILING, flag(gateway.audit.failing().is_some()));
     text.one(m::AUDIT_UNRECORDED, gateway.audit.unrecorded() as f64);
+
+    let pressure = &gateway.pressure;
+    let limits = &snapshot.config.limits;
+    text.one(m::CLIENT_CONNECTIONS, pressure.connections() as f64);
+    text.one(m::CLIENT_CONNECTIONS_MAX, pressure.connections_max(limits) as f64);
+    let refused = Scarce::ALL.map(|why| ([("limit", why.text())], pressure.refused(why)));
+    text.many(m::CLIENT_CONNECTIONS_REFUSED, refused.iter().map(|(labels, count)| (&labels[..], *count as f64)));
+    text.one(m::BUFFER_BYTES, pressure.buffers() as f64);
+    text.one(m::BUFFER_BYTES_MAX, limits.buffers as f64);
 
     let events: Vec<_> = gateway.affinity.counters().each().map(|(name, count)| ([("event", name)], count)).collect();
     text.many(m::AFFINITY_EVENTS, events.iter().map(|(labels, count)| (&labels[..], *count as f64)));
@@ -66,6 +77,15 @@ pub fn text(gateway: &Gateway) -> String {
     each(m::NODE_EJECTIONS, &|live| live.ejected() as f64);
     each(m::NODE_HEALTH_CHANGES, &|live| live.health_changes() as f64);
     each(m::NODE_IN_FLIGHT, &|live| f64::from(live.requests()));
+    let waiting: Vec<_> = machines
+        .iter()
+        .flat_map(|live| {
+            [("pinned", Rank::Pinned), ("new", Rank::New)].map(|(word, rank)| {
+                let labels = [("group", &**live.group()), ("node", &**live.name()), ("rank", word)];
+                (labels, f64::from(live.waiting(rank)))
+            })
+        })
+        .collect();
     each(m::NODE_CONNECTIONS, &|live| f64::from(live.connections()));
     each(m::NODE_IDLE, &|live| f64::from(live.idle_connections()));
     each(m::NODE_CONVERSATIONS, &|live| live.conversations() as f64);
@@ -79,6 +99,8 @@ pub fn text(gateway: &Gateway) -> String {
         })
         .collect();
     text.many(m::NODE_FATES, fates.iter().map(|(labels, count)| (&labels[..], *count as f64)));
+    text.many(m::NODE_WAITING, waiting.iter().map(|(labels, value)| (&labels[..], *value)));
+    text.one(m::TURNS_WAITING, gateway.affinity.waiting_for_turns() as f64);
     by_word(
         &mut text,
         m::NODE_HEALTH,

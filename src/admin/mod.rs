@@ -80,11 +80,36 @@ impl Listener {
     /// # Errors
     /// The address cannot be had. That ends a start: without this listener nobody would know how the gateway fares.
     pub async fn bind(gateway: Arc<Gateway>) -> Result<Option<Self>, BindError> {
+        Self::bind_or_take(gateway, None).await
+    }
+
+    /// As [`Listener::bind`], but takes the socket of the process before this one where that listens on the same configured
+    /// address.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub async fn bind_or_take(
+        gateway: Arc<Gateway>,
+        standing: Option<(SocketAddr, std::net::TcpListener)>,
+    ) -> Result<Option<Self>, BindError> {
         let snapshot = gateway.snapshot();
         let Some(address) = snapshot.config.admin.address else { return Ok(None) };
-        let socket = TcpListener::bind(address).await.map_err(|source| BindError { address, source })?;
+        let socket = match standing.filter(|(configured, _)| *configured == address) {
+            Some((_, socket)) => socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)),
+            None => TcpListener::bind(address).await,
+        };
+        let socket = socket.map_err(|source| BindError { address, source })?;
         drop(snapshot);
         Ok(Some(Self { gateway, socket }))
+    }
+
+    /// A second descriptor of its socket, for a successor.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn share(&self) -> std::io::Result<std::net::TcpListener> {
+        use std::os::fd::AsFd;
+        Ok(self.socket.as_fd().try_clone_to_owned()?.into())
     }
 
     /// Where it listens.

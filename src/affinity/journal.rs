@@ -125,6 +125,10 @@ pub trait Sink: Send + Sync + std::fmt::Debug {
     fn settled(&self) -> u64 {
         u64::MAX
     }
+
+    /// All changes up to this position are where every *other* sink wants them: for a sink that answers for them. As with
+    /// [`Sink::tell`], it must only take note.
+    fn others_settled(&self, _position: u64) {}
 }
 
 /// The changes of one table, and who is told.
@@ -206,7 +210,12 @@ impl Journal {
     pub fn progressed(&self) {
         let settled = {
             let told = self.told.lock();
-            let settled = told.sinks.iter().map(|sink| sink.settled()).min().unwrap_or(u64::MAX);
+            let all: SmallVec<[u64; 4]> = told.sinks.iter().map(|sink| sink.settled()).collect();
+            for (index, sink) in told.sinks.iter().enumerate() {
+                let others = all.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, settled)| *settled);
+                sink.others_settled(others.min().unwrap_or(u64::MAX));
+            }
+            let settled = all.into_iter().min().unwrap_or(u64::MAX);
             self.settled.store(settled, Ordering::Release);
             settled
         };
@@ -296,6 +305,20 @@ impl Affinity {
                 let record = Record::of(&state, live.group(), live.name());
                 state.told = ticks(record.last_used);
                 self.journal.tell_one(sink, &Change { what: What::Present, record });
+            }
+        }
+        next
+    }
+
+    /// Tells of the conversations in use with numbers from `from` on, `at_most` of them, that they are in use: what is in
+    /// flight for longer than its idle time is idle for nobody. The number to go on from, or `None` at the end.
+    pub fn tell_use(&self, from: u32, at_most: usize, now: Now) -> Option<u32> {
+        let (conversations, next) = self.roll.some(from, at_most);
+        for conversation in conversations {
+            let mut state = conversation.lock();
+            if state.in_flight > 0 && state.phase == Phase::Live {
+                state.used(now);
+                self.report_use(&mut state, now);
             }
         }
         next

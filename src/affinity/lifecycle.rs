@@ -1,6 +1,6 @@
 //! The whole table, and how conversations enter, change and leave it.
 //!
-//! Order of locks: a conversation, then roll or shard. Of two conversations the second is only ever tried, never waited for.
+//! Order of locks: a conversation, then roll, shard or turns. Of two conversations the second is only ever tried, never waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use super::journal::{Journal, Keys, What};
 use super::roll::Roll;
 use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use super::table::Table;
+use super::turns::Turns;
 use super::{Conversation, Counters, Gauges, Limits, Now, Outcome, WhenFull};
 use crate::session::Fingerprint;
 use crate::upstream::{Fate, Live, NodeId, Registry};
@@ -28,8 +29,11 @@ pub struct Affinity {
     pub(super) table: Table,
     pub(super) roll: Roll,
     pub(super) hints: Hints,
+    pub(super) turns: Turns,
     pub(super) counters: Counters,
     pub(super) journal: Journal,
+    /// How many other processes serve the same conversations at present.
+    agreeing: AtomicUsize,
     max_conversations: AtomicUsize,
     max_keys: AtomicUsize,
     rejects_when_full: AtomicBool,
@@ -56,8 +60,10 @@ impl Affinity {
             table: Table::new(),
             roll: Roll::new(),
             hints: Hints::new(limits.max_hints),
+            turns: Turns::default(),
             counters: Counters::default(),
             journal: Journal::default(),
+            agreeing: AtomicUsize::new(0),
             max_conversations: AtomicUsize::new(limits.max_conversations),
             max_keys: AtomicUsize::new(limits.max_keys),
             rejects_when_full: AtomicBool::new(limits.when_full == WhenFull::Reject),
@@ -71,6 +77,21 @@ impl Affinity {
         self.max_keys.store(limits.max_keys, Relaxed);
         self.hints.set_max(limits.max_hints);
         self.rejects_when_full.store(limits.when_full == WhenFull::Reject, Relaxed);
+    }
+
+    /// Another process serves the same conversations from now on (or no more): client-issued ids that nobody knows are placed
+    /// by their hash meanwhile, so that both place one alike that comes to both at once.
+    pub fn agree(&self, with_another: bool) {
+        if with_another {
+            self.agreeing.fetch_add(1, Relaxed);
+        } else {
+            self.agreeing.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Whether another process serves the same conversations.
+    pub fn agrees(&self) -> bool {
+        self.agreeing.load(Relaxed) > 0
     }
 
     /// Counts since the process began.
@@ -318,6 +339,7 @@ impl Affinity {
         now: Now,
     ) {
         state.in_flight -= 1;
+        self.turns.freed(conversation, state);
         state.used(now);
         self.report_use(state, now);
         match outcome {
@@ -362,7 +384,7 @@ impl Affinity {
             }
             !key.provisional
         });
-        if !withdrawn.is_empty() && !state.keys.is_empty() {
+        if !withdrawn.is_empty() {
             self.report(state, || What::Unbound(withdrawn));
         }
     }

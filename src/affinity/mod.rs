@@ -40,6 +40,7 @@ mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod visit;
 
 pub use ask::{Ask, End, Learning, Now, Outcome, Refusal};
@@ -52,5 +53,6 @@ pub use lifecycle::Affinity;
 pub use operate::{Operated, Seen, Standing};
 pub use outlook::Outlook;
 pub use policy::{Limits, OnNodeDown, Policy, SharedSessions, UnknownKey, WhenFull};
-pub use restore::{Follower, Restored};
+pub use restore::{Follower, Restored, Rule};
+pub use turns::{Held, Turn};
 pub use visit::Visit;

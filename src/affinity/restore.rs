@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::conversation::{Key, Phase};
+use super::conversation::{Key, Phase, State};
 use super::counters::count;
 use super::journal::{Change, Keys, Record, Stage, What, slack, ticks};
 use super::lifecycle::Leaves;
@@ -39,6 +39,29 @@ pub struct Restored {
     pub stale: Vec<u32>,
     /// Some have another number now.
     pub renumbered: bool,
+}
+
+/// Whose a key is, or where a conversation goes, if two tables say different things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// The conversation used last has it.
+    Latest,
+    /// The other table is right.
+    Theirs,
+    /// The other table is right, unless it could not know what was bound here: nothing after this position of the journal here
+    /// had reached it. With [`Rule::Theirs`] on the other side both tables come to say the same.
+    UnlessLater(u64),
+}
+
+impl Rule {
+    /// Whether the other table's word, whose conversation was used then, counts for more than this conversation.
+    fn is_theirs(self, own: &State, last_used: u64) -> bool {
+        match self {
+            Self::Latest => own.last_used <= last_used,
+            Self::Theirs => true,
+            Self::UnlessLater(known) => own.position <= known,
+        }
+    }
 }
 
 /// Why a conversation is left out.
@@ -72,7 +95,7 @@ impl Affinity {
         let mut spares: Vec<(u64, u32)> = Vec::new();
         for record in records {
             let (node, configured) = nodes.find(self, &record);
-            match self.adopt(&record, node, now) {
+            match self.adopt(&record, &record.keys, node, Rule::Latest, now) {
                 Ok((conversation, conflicts)) => {
                     let state = conversation.lock();
                     restored.conversations += 1;
@@ -104,8 +127,16 @@ impl Affinity {
         restored
     }
 
-    /// Enters one conversation, at rest; how many of its keys are another one's.
-    fn adopt(&self, record: &Record, node: NodeId, now: Now) -> Result<(Arc<Conversation>, usize), LeftOut> {
+    /// Enters one conversation, at rest; how many of its keys are another one's. What it `claims` it may take from another by the
+    /// rule; its other keys may have been taken from it since.
+    fn adopt(
+        &self,
+        record: &Record,
+        claims: &[Fingerprint],
+        node: NodeId,
+        rule: Rule,
+        now: Now,
+    ) -> Result<(Arc<Conversation>, usize), LeftOut> {
         let last_used = used_until(record, now);
         let due = Record { last_used: Now(last_used), ..record.clone() }.due();
         if due <= now.0 || record.keys.is_empty() {
@@ -117,7 +148,10 @@ impl Affinity {
             .iter()
             .copied()
             .filter(|&key| {
-                let mine = self.table.get(key).is_none_or(|other| other.lock().last_used <= last_used);
+                let mine = self
+                    .table
+                    .get(key)
+                    .is_none_or(|other| claims.contains(&key) && rule.is_theirs(&other.lock(), last_used));
                 conflicts += usize::from(!mine);
                 mine
             })
@@ -159,13 +193,21 @@ impl Affinity {
                     taken.push((previous, key));
                 }
             }
-            self.report(&mut state, || What::Bound(record.keys.clone()));
+            self.report_heard(&mut state, || What::Bound(record.keys.clone()));
         }
         for (previous, key) in taken {
             conflicts += usize::from(self.disown(&previous, key) != node);
         }
         self.counters.conflicts.fetch_add(conflicts as u64, std::sync::atomic::Ordering::Relaxed);
         Ok((conversation, conflicts))
+    }
+
+    /// Tells of a change that was heard from another table: others may have to know, but nobody here waits for that, and the
+    /// other table needs not be told.
+    fn report_heard(&self, state: &mut State, what: impl FnOnce() -> What) {
+        let own = state.position;
+        self.report(state, what);
+        state.position = own;
     }
 
     fn spare_at(&self, slot: u32) {
@@ -202,23 +244,60 @@ impl Follower {
 
     /// The other table has changed.
     pub fn apply(&mut self, change: &Change, now: Now) {
+        self.apply_by(change, Rule::Latest, now);
+    }
+
+    /// As [`Follower::apply`], with this rule where the tables disagree.
+    pub fn apply_by(&mut self, change: &Change, rule: Rule, now: Now) {
         self.affinity.tell(now);
         let Change { what, record } = change;
-        let mine = self.known.get(&record.id).filter(|own| own.lock().phase != Phase::Gone).cloned();
+        let mine = self.find(what, record);
         let is_gone = matches!(what, What::Gone { .. });
         if is_gone {
             self.known.remove(&record.id);
         }
         match mine {
-            Some(conversation) => self.change(&conversation, what, record, now),
+            Some(conversation) => self.change(&conversation, what, record, rule, now),
             None if is_gone => {}
-            None => self.enter(record, now),
+            None => {
+                let claims = match what {
+                    What::Bound(keys) if rule != Rule::Latest => keys,
+                    What::Bound(_) | What::Present | What::Moved => &record.keys,
+                    _ if rule == Rule::Latest => &record.keys,
+                    _ => &Keys::new(),
+                };
+                self.enter(record, claims, rule, now);
+            }
         }
     }
 
-    fn enter(&mut self, record: &Record, now: Now) {
+    /// The conversation here that is the other table's one. Where both processes serve, it may have begun here, or in both at
+    /// once: then a key of both leads to it. A number alone is not believed, for the other table may have given it to another
+    /// conversation without a word if it did so because of what it heard from here.
+    fn find(&mut self, what: &What, record: &Record) -> Option<Arc<Conversation>> {
+        let told: &[Fingerprint] = match what {
+            What::Bound(keys) | What::Unbound(keys) => keys,
+            _ => &[],
+        };
+        let keys = || record.keys.iter().chain(told).copied();
+        if let Some(known) = self.known.get(&record.id) {
+            let state = known.lock();
+            if state.phase != Phase::Gone && (state.created == record.created.0 || keys().any(|key| state.has(key))) {
+                return Some(Arc::clone(known));
+            }
+        }
+        let (node, _) = self.nodes.find(&self.affinity, record);
+        let found = keys().filter_map(|key| self.affinity.table.get(key)).find(|conversation| {
+            let state = conversation.lock();
+            state.phase != Phase::Gone && (state.node == node || *what == What::Moved)
+        })?;
+        self.known.insert(record.id, Arc::clone(&found));
+        Some(found)
+    }
+
+    fn enter(&mut self, record: &Record, claims: &[Fingerprint], rule: Rule, now: Now) {
         let (node, configured) = self.nodes.find(&self.affinity, record);
-        match self.affinity.adopt(record, node, now) {
+        match self.affinity.adopt(record, claims, node, rule, now) {
             Ok((conversation, conflicts)) => {
                 let slot = {
                     let state = conversation.lock();
@@ -236,12 +315,12 @@ impl Follower {
         }
     }
 
-    fn change(&mut self, conversation: &Arc<Conversation>, what: &What, record: &Record, now: Now) {
+    fn change(&mut self, conversation: &Arc<Conversation>, what: &What, record: &Record, rule: Rule, now: Now) {
         let affinity = Arc::clone(&self.affinity);
         if let What::Bound(keys) = what {
-            self.bind(conversation, keys);
+            self.bind(conversation, keys, rule);
         } else if *what == What::Present {
-            self.bind(conversation, &record.keys);
+            self.bind(conversation, &record.keys, rule);
         }
         let mut state = conversation.lock();
         if state.phase == Phase::Gone {
@@ -261,14 +340,17 @@ impl Follower {
                     }
                 }
                 affinity.report(&mut state, || What::Unbound(keys.clone()));
+                if state.keys.is_empty() && state.in_flight == 0 {
+                    affinity.retire(conversation, &mut state, Leaves::Quietly);
+                }
             }
             What::Moved => {
                 let (node, _) = self.nodes.find(&affinity, record);
-                if node != state.node {
+                if node != state.node && rule.is_theirs(&state, u64::MAX) {
                     count(&affinity.counters.moved);
                     affinity.set_node(&mut state, node);
                     state.moved = record.moved;
-                    affinity.report(&mut state, || What::Moved);
+                    affinity.report_heard(&mut state, || What::Moved);
                 }
             }
             What::Confirmed if !state.confirmed => {
@@ -296,7 +378,7 @@ impl Follower {
     }
 
     /// Binds further keys of the other table's conversation.
-    fn bind(&mut self, conversation: &Arc<Conversation>, keys: &[Fingerprint]) {
+    fn bind(&mut self, conversation: &Arc<Conversation>, keys: &[Fingerprint], rule: Rule) {
         let affinity = Arc::clone(&self.affinity);
         let mut taken: SmallVec<[(Arc<Conversation>, Fingerprint); 2]> = SmallVec::new();
         let mut bound = Keys::new();
@@ -306,7 +388,11 @@ impl Follower {
                 return;
             }
             for &key in keys {
-                if state.has(key) {
+                // Of two conversations one is only ever tried; one that is in use at this moment is this table's.
+                let is_ours =
+                    |other: Arc<Conversation>| other.try_lock().is_none_or(|other| !rule.is_theirs(&other, 0));
+                let may_be_ours = matches!(rule, Rule::UnlessLater(_));
+                if state.has(key) || may_be_ours && affinity.table.get(key).is_some_and(is_ours) {
                     continue;
                 }
                 if !affinity.claim_keys(1) {
@@ -321,7 +407,7 @@ impl Follower {
             }
             self.sum.keys += bound.len();
             if !bound.is_empty() {
-                affinity.report(&mut state, || What::Bound(bound));
+                affinity.report_heard(&mut state, || What::Bound(bound));
             }
             state.node
         };

@@ -15,6 +15,7 @@ pub mod presets;
 pub mod reload;
 pub mod run;
 pub mod schema;
+mod succession;
 pub mod test;
 
 mod admin_api;

@@ -1,17 +1,20 @@
 //! `castile run`: the gateway itself.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 
+use super::succession::{self, Succession};
 use crate::admin;
 use crate::config::model::Admin;
 use crate::config::{self, Config, Loaded, Problem, Sources};
 use crate::gateway::{Gateway, Outlook, Preview, unix_ms};
+use crate::handover;
 use crate::health;
 use crate::proxy::Server;
 use crate::session::Fingerprinter;
@@ -26,6 +29,10 @@ pub struct Args {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "config.yaml")]
     pub config: PathBuf,
+
+    /// Take over from the process that listens on the configuration's handover.socket, without losing a request
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// Exit code where the gateway cannot start.
@@ -34,10 +41,15 @@ const FAILED: u8 = 1;
 const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often expired conversations are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How often a process that has handed over looks whether its last connection has gone.
+const LOOK: Duration = Duration::from_millis(50);
 /// How many conversations one sweep looks at before others get a turn.
 const SWEEP_STEP: usize = 10_000;
+/// How many conversations one sweep tells another process of, if they are in use; a million are through in 20 seconds.
+const USE_STEP: usize = 50_000;
 
-/// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration anew, SIGUSR1 opens the access log and the audit file anew.
+/// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration anew, SIGUSR1 opens the access log and the audit file anew,
+/// SIGUSR2 starts a successor that takes over.
 pub fn run(args: &Args) -> ExitCode {
     init_events();
     let loaded = match load(&args.config) {
@@ -58,22 +70,8 @@ pub fn run(args: &Args) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let started = start(loaded.config).and_then(|(gateway, server)| {
-        let admin = runtime.block_on(admin::Listener::bind(Arc::clone(&gateway)));
-        match admin {
-            Ok(admin) => Ok((gateway, server, admin)),
-            // Nobody asked for that very address: a second gateway on one machine serves, and says so.
-            Err(error) if gateway.snapshot().config.admin == Admin::default() => {
-                tracing::warn!("{error}; there is no admin API, set admin.address to have one");
-                Ok((gateway, server, None))
-            }
-            Err(error) => {
-                server.stop(Duration::ZERO);
-                Err(error.into())
-            }
-        }
-    });
-    let (gateway, server, admin) = match started {
+    let started = begin(loaded.config, args.take_over, &runtime);
+    let Started { gateway, server, admin, has_taken_over } = match started {
         Ok(started) => started,
         Err(error) => {
             tracing::error!("{error}");
@@ -83,16 +81,26 @@ pub fn run(args: &Args) -> ExitCode {
     if let Some(Ok(address)) = admin.as_ref().map(admin::Listener::address) {
         tracing::info!(%address, "admin API");
     }
-    let begun = Act { who: "local", what: "start", after: Some(&mark(&gateway)), why: Some(VERSION), ..Act::default() };
+    let what = if has_taken_over { "take over" } else { "start" };
+    let begun = Act { who: "local", what, after: Some(&mark(&gateway)), why: Some(VERSION), ..Act::default() };
     runtime.block_on(audit(&gateway, &begun));
-    match runtime.block_on(control(&gateway, server, admin, args, watched)) {
+    let mut succession = {
+        let _entered = runtime.enter();
+        Succession::begin(&gateway, has_taken_over)
+    };
+    handover::notify(&format!("READY=1\nMAINPID={}", std::process::id()));
+    match runtime.block_on(control(&gateway, server, admin, &mut succession, args, watched)) {
         Ok(server) => {
             let limit = gateway.snapshot().config.shutdown.limit;
-            tracing::info!(?limit, "stopping: requests under way are finished");
+            if !succession.is_retired() {
+                tracing::info!(?limit, "stopping: requests under way are finished");
+                handover::notify("STOPPING=1");
+            }
             server.stop(limit);
             if let Some(store) = gateway.store() {
                 store.close();
             }
+            succession.leave();
             gateway.audit.finish(AUDIT_PATIENCE);
             tracing::info!("stopped");
             ExitCode::SUCCESS
@@ -104,6 +112,53 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
+/// A gateway that serves.
+struct Started {
+    gateway: Arc<Gateway>,
+    server: Server,
+    admin: Option<admin::Listener>,
+    has_taken_over: bool,
+}
+
+/// Starts the gateway: with sockets of its own, of the service manager, or of the process that it takes over from.
+fn begin(
+    config: Config,
+    take_over: bool,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Started, Box<dyn std::error::Error>> {
+    let mut successor = if take_over { succession::ask(&config)? } else { None };
+    let mut standing = handover::standing_sockets();
+    if let Some(successor) = &mut successor {
+        standing.extend(std::mem::take(&mut successor.sockets));
+    }
+    let given: Vec<_> = standing.keys().copied().collect();
+    let gateway = match &successor {
+        Some(successor) => Gateway::with_secret(config, &successor.secret)?,
+        None => Gateway::open(config)?,
+    };
+    let mut server = Server::prepare(Arc::clone(&gateway), &mut standing)?;
+    let stand_by = successor.as_mut().and_then(|successor| successor.admin.take());
+    let bound = runtime.block_on(bind_admin(&gateway, stand_by)).and_then(|admin| match successor {
+        Some(successor) => succession::take_over(successor, &given, &gateway, &mut server).map(|()| (admin, true)),
+        None => server.accept().map(|()| (admin, false)).map_err(Into::into),
+    });
+    // Only now: sockets that nobody wants any more are the other process's until it has handed over.
+    for address in standing.keys() {
+        tracing::info!(%address, "no listener is configured there; its socket is not used");
+    }
+    drop(standing);
+    match bound {
+        Ok((admin, has_taken_over)) => {
+            tell_listeners(&gateway, &server);
+            Ok(Started { gateway, server, admin, has_taken_over })
+        }
+        Err(error) => {
+            server.stop(Duration::ZERO);
+            Err(error)
+        }
+    }
+}
+
 /// Reads the configuration on a thread of its own: what reading needs, and a gateway does not, goes back to the system when
 /// the thread ends, instead of staying with the main thread's allocator for good (measured: 10 MiB).
 fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
@@ -111,20 +166,29 @@ fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// A gateway with its workers.
-///
-/// # Errors
-/// The configuration cannot be compiled, or an address cannot be listened on.
-pub fn start(config: Config) -> Result<(Arc<Gateway>, Server), Box<dyn std::error::Error>> {
-    let gateway = Gateway::open(config)?;
-    let server = Server::start(Arc::clone(&gateway))?;
-    let snapshot = gateway.snapshot();
-    for listener in &snapshot.listeners {
+type AdminSocket = (SocketAddr, std::net::TcpListener);
+
+async fn bind_admin(
+    gateway: &Arc<Gateway>,
+    standing: Option<AdminSocket>,
+) -> Result<Option<admin::Listener>, Box<dyn std::error::Error>> {
+    match admin::Listener::bind_or_take(Arc::clone(gateway), standing).await {
+        Ok(admin) => Ok(admin),
+        // Nobody asked for that very address: a second gateway on one machine serves, and says so.
+        Err(error) if gateway.snapshot().config.admin == Admin::default() => {
+            tracing::warn!("{error}; there is no admin API, set admin.address to have one");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn tell_listeners(gateway: &Gateway, server: &Server) {
+    for listener in &gateway.snapshot().listeners {
         let address = server.address(listener.config.address).unwrap_or(listener.config.address);
         let tls = listener.tls.is_some();
         tracing::info!(listener = listener.config.name, %address, tls, "listening");
     }
-    Ok((gateway, server))
 }
 
 /// Heeds signals until one says stop.
@@ -132,6 +196,7 @@ async fn control(
     gateway: &Arc<Gateway>,
     mut server: Server,
     admin: Option<admin::Listener>,
+    succession: &mut Succession,
     args: &Args,
     watched: Arc<Watched>,
 ) -> Result<Server, std::io::Error> {
@@ -139,6 +204,7 @@ async fn control(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut reopen = signal(SignalKind::user_defined1())?;
+    let mut succeed = signal(SignalKind::user_defined2())?;
     let mut sweep = tokio::time::interval(SWEEP);
     // SIGTERM was received; serving ends then.
     let mut stop_at = None;
@@ -147,9 +213,10 @@ async fn control(
     let (tell_changed, mut changed) = tokio::sync::mpsc::channel(1);
     background.spawn(watch::run(Arc::clone(gateway), Arc::clone(&watched), tell_changed));
     background.spawn(health::run(Arc::clone(gateway)));
-    if let Some(admin) = admin {
-        background.spawn(admin.run());
-    }
+    let mut admin_socket = succession::admin_socket(gateway, admin.as_ref());
+    let admin = admin.map(|admin| background.spawn(admin.run()));
+    let mut look = tokio::time::interval(LOOK);
+    let mut in_use = 0;
     loop {
         tokio::select! {
             _ = terminate.recv(), if stop_at.is_none() => {
@@ -168,20 +235,33 @@ async fn control(
                 audit(gateway, &Act { who: "local", what: "stop (SIGINT)", ..Act::default() }).await;
                 return Ok(server);
             }
-            _ = hangup.recv() => audited_reload(gateway, &mut server, args, &watched, Cause::Signal).await,
-            Some(force) = next_asked(&mut asked) => {
-                let cause = if force { Cause::Forced } else { Cause::Asked };
-                audited_reload(gateway, &mut server, args, &watched, cause).await;
+            event = succession.next() => {
+                if succession.heed(event, gateway, &mut server, admin_socket.as_ref()) {
+                    admin_socket = None;
+                    if let Some(admin) = &admin {
+                        admin.abort();
+                    }
+                    audit(gateway, &Act { who: "local", what: "hand over", ..Act::default() }).await;
+                }
             }
-            Some(()) = changed.recv() => {
-                tracing::info!("files of the configuration have changed");
-                audited_reload(gateway, &mut server, args, &watched, Cause::Changed).await;
+            _ = look.tick(), if succession.is_retired() => {
+                if succession.is_over(&server) {
+                    return Ok(server);
+                }
+            }
+            _ = succeed.recv() => succession.start_successor(gateway),
+            cause = next_reload(&mut hangup, &mut asked, &mut changed), if !succession.is_retired() => {
+                audited_reload(gateway, &mut server, args, &watched, cause).await;
+                succession.reloaded(gateway);
             }
             _ = reopen.recv() => {
                 gateway.access_log.reopen();
                 gateway.audit.reopen();
             }
             _ = sweep.tick() => {
+                if gateway.affinity.agrees() {
+                    in_use = gateway.affinity.tell_use(in_use, USE_STEP, gateway.now()).unwrap_or(0);
+                }
                 while gateway.affinity.sweep(gateway.now(), SWEEP_STEP) >= SWEEP_STEP {
                     tokio::task::yield_now().await;
                 }
@@ -275,6 +355,22 @@ fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args, watched: &Wa
         }
     };
     watched.was_read(&before, sources);
+}
+
+/// Waits until the configuration is to be read anew.
+async fn next_reload(
+    hangup: &mut Signal,
+    asked: &mut Option<UnboundedReceiver<bool>>,
+    changed: &mut Receiver<()>,
+) -> Cause {
+    tokio::select! {
+        _ = hangup.recv() => Cause::Signal,
+        Some(force) = next_asked(asked) => if force { Cause::Forced } else { Cause::Asked },
+        Some(()) = changed.recv() => {
+            tracing::info!("files of the configuration have changed");
+            Cause::Changed
+        }
+    }
 }
 
 /// The next reload that somebody asks for; never comes where another one heeds them.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use super::capture::Captures;
-use super::{Snapshot, SnapshotError, tls};
+use super::{Pressure, Snapshot, SnapshotError, Sources, tls};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
@@ -20,6 +20,24 @@ use crate::telemetry::metrics::Tally;
 use crate::telemetry::series::Book;
 use crate::telemetry::{AccessLog, Format};
 use crate::upstream::Registry;
+
+/// A secret that no log shows.
+struct Hidden(Secret);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden(..)")
+    }
+}
+
+/// What hand-overs from and to other processes came to.
+#[derive(Debug, Default)]
+pub struct Handovers {
+    /// Successors that failed or were refused; nothing changed by them.
+    pub failed: AtomicU64,
+    /// Conversations that came over from the process before this one.
+    pub conversations: AtomicU64,
+}
 
 /// Why the gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +74,13 @@ pub struct Gateway {
     pub affinity: Arc<Affinity>,
     /// Makes fingerprints.
     pub fingerprinter: Fingerprinter,
+    /// What all clients together use.
+    pub pressure: Pressure,
+    /// How fast each source begins conversations.
+    pub sources: Sources,
+    secret: Hidden,
+    /// What became of hand-overs.
+    pub handovers: Handovers,
     /// The access log.
     pub access_log: AccessLog,
     store: OnceLock<Disk>,
@@ -121,7 +146,11 @@ impl Gateway {
         Self::with_secret(config, &secret)
     }
 
-    fn with_secret(config: model::Config, secret: &Secret) -> Result<Arc<Self>, StartError> {
+    /// As [`Gateway::new`], with the secret of the process before this one, whatever the configuration says.
+    ///
+    /// # Errors
+    /// As [`Gateway::new`].
+    pub fn with_secret(config: model::Config, secret: &Secret) -> Result<Arc<Self>, StartError> {
         let registry = Registry::new();
         let access_log = open_access_log(config.access_log.as_ref())?;
         let audit = open_audit(config.audit.as_ref()).map_err(StartError::Audit)?;
@@ -137,6 +166,10 @@ impl Gateway {
             registry,
             affinity,
             fingerprinter,
+            pressure: Pressure::default(),
+            sources: Sources::default(),
+            secret: Hidden(*secret),
+            handovers: Handovers::default(),
             access_log,
             store: OnceLock::new(),
             audit,
@@ -151,6 +184,55 @@ impl Gateway {
             tallies: Mutex::default(),
             book,
         }))
+    }
+
+    /// Whether the store can be used with the secret of the process before this one; called while that still owns the store.
+    ///
+    /// # Errors
+    /// The store has pins that were made with another key, or the key cannot be kept beside it.
+    pub fn expect_store(&self) -> Result<(), OpenError> {
+        let snapshot = self.snapshot();
+        match &snapshot.config.affinity.store {
+            model::Store::Disk { path, .. } if snapshot.config.affinity.fingerprint_key.is_none() => {
+                crate::store::keep(path, self.secret())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether answers wait until the store has what they bind.
+    pub fn is_durable(&self) -> bool {
+        let before_reply = model::Durability::BeforeReply;
+        matches!(&self.snapshot().config.affinity.store, model::Store::Disk { durability, .. } if *durability == before_reply)
+    }
+
+    /// Opens the store that the process before this one has closed, and keeps it up to date from now on. Nothing happens where
+    /// there is none.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn take_store(&self) -> Result<(), OpenError> {
+        let snapshot = self.snapshot();
+        let model::Store::Disk { path, .. } = &snapshot.config.affinity.store else { return Ok(()) };
+        let opened = Opened::open(path, configured_secret(&snapshot.config.affinity))?;
+        let disk = opened.follow(&self.affinity, self.is_durable())?;
+        let _ = self.store.set(disk);
+        Ok(())
+    }
+
+    /// The secret of the fingerprints, for a successor.
+    pub fn secret(&self) -> &Secret {
+        &self.secret.0
+    }
+
+    /// A print of that secret: equal for equal ones, and tells nothing else.
+    pub fn secret_print(&self) -> u128 {
+        print(&self.secret.0)
+    }
+
+    /// A print of the secret that a configuration asks for; `None` where it leaves it to the gateway.
+    pub fn configured_print(config: &model::Affinity) -> Option<u128> {
+        configured_secret(config).map(|secret| print(&secret))
     }
 
     /// The present configuration, for one request from beginning to end.
@@ -288,6 +370,10 @@ fn limits(config: &model::Affinity) -> Limits {
             model::WhenFull::Reject => WhenFull::Reject,
         },
     }
+}
+
+fn print(secret: &Secret) -> u128 {
+    Fingerprinter::new(secret).fingerprint("", "", b"", b"castile secret print").0
 }
 
 /// The configured secret, hashed to its length.

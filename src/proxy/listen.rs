@@ -37,6 +37,25 @@ pub fn open(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, Liste
     Ok(sockets)
 }
 
+/// Sockets that stand already, and as many more beside them as are missing to `count`. Where their owner did not allow that
+/// (`SO_REUSEPORT`), several workers share one queue.
+///
+/// # Errors
+/// No descriptors are left.
+pub fn complete(configured: SocketAddr, sockets: &mut Vec<TcpListener>, count: usize) -> Result<(), ListenError> {
+    let fail = |source| ListenError { address: configured, source };
+    let own = sockets.len();
+    for listener in sockets.iter() {
+        listener.set_nonblocking(true).map_err(fail)?;
+    }
+    for number in own..count {
+        let actual = sockets[0].local_addr().map_err(fail)?;
+        let more = socket(actual, true).or_else(|_| sockets[number % own].try_clone()).map_err(fail)?;
+        sockets.push(more);
+    }
+    Ok(())
+}
+
 fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -52,6 +71,19 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_that_stand_are_completed() {
+        let mut all = open(SocketAddr::from(([127, 0, 0, 1], 0)), 2).expect("a free port");
+        let address = all[0].local_addr().expect("bound");
+        complete(address, &mut all, 3).expect("they share the port");
+        assert_eq!(all.iter().filter(|one| one.local_addr().is_ok_and(|own| own == address)).count(), 3);
+        let lone = socket(SocketAddr::from(([127, 0, 0, 1], 0)), false).expect("a free port");
+        let address = lone.local_addr().expect("bound");
+        let mut all = vec![lone];
+        complete(address, &mut all, 3).expect("the queue is shared");
+        assert_eq!(all.iter().filter(|one| one.local_addr().is_ok_and(|own| own == address)).count(), 3);
+    }
 
     #[test]
     fn an_address_in_use_is_told() {

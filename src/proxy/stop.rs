@@ -1,4 +1,7 @@
-//! Stopping: tells every idle connection of a worker that it is time to go.
+//! Leaving: tells the connections of a worker that it is time to go.
+//!
+//! *Retiring*, a worker serves what is connected, and every connection ends with its next answer: a request may be under way
+//! to any that is idle. *Stopping*, idle connections end at once.
 
 use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll, Waker};
@@ -7,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 #[derive(Debug, Default)]
 pub struct Stop {
     stopping: Cell<bool>,
+    retiring: Cell<bool>,
     waiting: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
 }
@@ -16,9 +20,15 @@ pub struct Stop {
 pub struct Place(Option<usize>);
 
 impl Stop {
-    /// Whether the worker is stopping.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.get()
+    /// Whether connections end with their next answer.
+    pub fn is_leaving(&self) -> bool {
+        self.retiring.get() || self.stopping.get()
+    }
+
+    /// Begins to retire: everybody who waits is woken, to look at [`Stop::is_leaving`].
+    pub fn retire(&self) {
+        self.retiring.set(true);
+        self.waiting.borrow().iter().flatten().for_each(Waker::wake_by_ref);
     }
 
     /// Begins to stop: everybody who waits hears it.

@@ -72,15 +72,34 @@ fn read(path: &Path) -> Result<Option<Secret>, OpenError> {
     Ok(Some(number.to_be_bytes()))
 }
 
+/// Makes sure that a store will be found with this secret, which a process before this one used: it is kept beside the store
+/// unless it is configured.
+///
+/// # Errors
+/// Another key lies there, or it cannot be read or made.
+pub fn keep(store: &Path, secret: &Secret) -> Result<(), OpenError> {
+    let beside = path(store);
+    match read(&beside)? {
+        Some(other) if other == *secret => Ok(()),
+        Some(_) => Err(OpenError::Key { file: store.display().to_string(), key: beside.display().to_string() }),
+        None => write(&beside, secret),
+    }
+}
+
 fn make(path: &Path) -> Result<Secret, OpenError> {
     let fail = |why: String| OpenError::KeyFile { file: path.display().to_string(), why };
     let mut secret = Secret::default();
     getrandom::fill(&mut secret).map_err(|error| fail(format!("no random numbers: {error}")))?;
-    let text = format!("{:032x}\n", u128::from_be_bytes(secret));
+    write(path, &secret)?;
+    Ok(secret)
+}
+
+fn write(path: &Path, secret: &Secret) -> Result<(), OpenError> {
+    let fail = |why: String| OpenError::KeyFile { file: path.display().to_string(), why };
+    let text = format!("{:032x}\n", u128::from_be_bytes(*secret));
     let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    written.map_err(|error| fail(format!("it cannot be made: {error}; or set affinity.fingerprint_key")))?;
-    Ok(secret)
+    written.map_err(|error| fail(format!("it cannot be made: {error}; or set affinity.fingerprint_key")))
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use disk::{Counts, Disk};
 pub use file::{Medium, OpenError, StoreFile, on_disk};
-pub use key::Secret;
+pub use key::{Secret, keep};
 
 use crate::affinity::{Affinity, Now, Restored};
 

@@ -36,29 +36,36 @@ impl Body for Whole {
 }
 
 /// An answer as the client has it.
-struct Answer {
+pub struct Answer {
     head: http::response::Parts,
     body: Vec<u8>,
 }
 
 impl Answer {
-    fn field(&self, name: &str) -> Option<&str> {
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    /// The value of the first field of this name.
+    pub fn field(&self, name: &str) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
 /// A client on a connection of its own, with prior knowledge.
-struct Client {
+pub struct Client {
     runtime: tokio::runtime::Runtime,
     sender: http2::SendRequest<Whole>,
 }
 
 impl Client {
-    fn connect(address: SocketAddr) -> Self {
+    /// Connects.
+    pub fn connect(address: SocketAddr) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let sender = runtime.block_on(async {
             let stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
@@ -70,8 +77,18 @@ impl Client {
         Self { runtime, sender }
     }
 
+    /// Heeds what the other end says until the connection has ended.
+    pub fn serve_until_closed(mut self) {
+        let ended = async {
+            while poll_fn(|cx| self.sender.poll_ready(cx)).await.is_ok() && !self.sender.is_closed() {
+                tokio::task::yield_now().await;
+            }
+        };
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, ended).await }).expect("it ends in time");
+    }
+
     /// Sends these messages at once, each with these fields, and gives the answers.
-    fn ask_all(&self, fields: &[(&str, &str)], messages: Vec<Vec<u8>>) -> Vec<Answer> {
+    pub fn ask_all(&self, fields: &[(&str, &str)], messages: Vec<Vec<u8>>) -> Vec<Answer> {
         let all = async {
             let exchanges: Vec<_> = messages
                 .into_iter()
@@ -97,7 +114,23 @@ impl Client {
         self.runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await.expect("answers in time") })
     }
 
-    fn ask(&self, fields: &[(&str, &str)], message: impl Into<Vec<u8>>) -> Answer {
+    /// Sends a request and goes away before its answer.
+    pub fn abandon(self, message: Vec<u8>) {
+        let request = http::Request::post("http://h/app").header("content-type", "text/xml");
+        let request = request.body(Whole(Some(message.into()))).expect("a request");
+        let mut sender = self.sender.clone();
+        let sent = async {
+            let exchange = tokio::spawn(async move { sender.send_request(request).await.is_ok() });
+            // The connection's task gets a turn to write it.
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+            exchange.abort();
+        };
+        self.runtime.block_on(sent);
+    }
+
+    pub fn ask(&self, fields: &[(&str, &str)], message: impl Into<Vec<u8>>) -> Answer {
         self.ask_all(fields, vec![message.into()]).remove(0)
     }
 }

@@ -2,6 +2,7 @@
 
 mod capacity;
 mod journal;
+mod merging;
 mod operate;
 mod placement;
 mod semantics;

@@ -4,6 +4,7 @@
 
 mod affinity;
 mod audit;
+mod limits;
 mod listener;
 mod policy;
 mod process;
@@ -15,10 +16,12 @@ mod values;
 
 pub use affinity::{Affinity, Durability, OnStoreDown, Store, WhenFull};
 pub use audit::Audit;
+pub use limits::{ListenerLimits, ProcessLimits, Rate, TcpKeepAlive};
 pub use listener::{CertificateFormat, ClientAuth, ForwardClientCert, Listener, ListenerTimeouts, ListenerTls};
 pub use policy::{Balance, Check, Health, Limits, NodeTls, Observe, Probe, RequestFraming, Rewrite, Timeouts};
 pub use process::{
-    AccessLog, Admin, FaultStatus, Faults, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token, Workers,
+    AccessLog, Admin, FaultStatus, Faults, Handover, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token,
+    Workers,
 };
 pub use request_id::{AcceptIds, RequestIds};
 pub use route::{Route, RouteTimeouts};
@@ -43,6 +46,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// The affinity table and its store.
     pub affinity: Affinity,
+    /// Limits of the process.
+    pub limits: ProcessLimits,
     /// How much of a message is read for rules.
     pub inspect: Inspect,
     /// How faults of our own travel.
@@ -59,6 +64,8 @@ pub struct Config {
     pub reload: Reload,
     /// Stopping.
     pub shutdown: Shutdown,
+    /// Handing over to a successor.
+    pub handover: Handover,
 }
 
 impl Default for Config {
@@ -71,6 +78,7 @@ impl Default for Config {
             routes: Vec::new(),
             upstreams: Vec::new(),
             affinity: Affinity::default(),
+            limits: ProcessLimits::default(),
             inspect: Inspect::default(),
             faults: Faults::default(),
             request_id: Some(RequestIds::default()),
@@ -79,6 +87,7 @@ impl Default for Config {
             audit: None,
             reload: Reload::default(),
             shutdown: Shutdown::default(),
+            handover: Handover::default(),
         }
     }
 }

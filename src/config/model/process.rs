@@ -137,6 +137,21 @@ pub struct Reload {
     pub max_conversations_lost: Option<u64>,
 }
 
+/// Handing over to a successor without losing a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handover {
+    /// The Unix socket on which a running process can be asked for it; `None` = it cannot.
+    pub socket: Option<PathBuf>,
+    /// How long the old process goes on serving the connections it has.
+    pub limit: Duration,
+}
+
+impl Default for Handover {
+    fn default() -> Self {
+        Self { socket: None, limit: Duration::from_secs(10 * 60) }
+    }
+}
+
 /// Stopping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shutdown {

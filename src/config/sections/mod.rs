@@ -3,6 +3,7 @@
 mod affinity;
 mod audit;
 mod health;
+mod limits;
 mod listener;
 mod names;
 mod node;
@@ -59,6 +60,7 @@ pub fn config(s: &mut Section) -> Config {
         })
         .unwrap_or_default();
     let affinity = s.section("affinity", "The affinity table and its store.", affinity::affinity).unwrap_or_default();
+    let limits = s.section("limits", "Limits of the process.", limits::process).unwrap_or_default();
     let inspect =
         s.section("inspect", "How much of a message is read for rules.", process::inspect).unwrap_or_default();
     let faults = s.section("faults", "How faults of the gateway itself travel.", process::faults).unwrap_or_default();
@@ -68,6 +70,7 @@ pub fn config(s: &mut Section) -> Config {
     let audit = audit::audit(s);
     let reload = s.section("reload", "Taking over a changed file.", process::reload).unwrap_or_default();
     let shutdown = s.section("shutdown", "Stopping.", process::shutdown).unwrap_or_default();
+    let handover = s.section("handover", "Restarting without losing a request.", process::handover).unwrap_or_default();
     // Its files were taken in before; it is asked for here to be known and described.
     s.field(
         "include",
@@ -82,6 +85,7 @@ pub fn config(s: &mut Section) -> Config {
         routes,
         upstreams,
         affinity,
+        limits,
         inspect,
         faults,
         request_id,
@@ -90,6 +94,7 @@ pub fn config(s: &mut Section) -> Config {
         audit,
         reload,
         shutdown,
+        handover,
     }
 }
 

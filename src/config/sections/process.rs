@@ -4,7 +4,7 @@ use super::names::{NAME, secret};
 use super::{FLAG, listener};
 use crate::config::forms::{ADDRESS, Count, Form, Or, Parsed, Size, TimeOrZero, Word, WritableFile, n32};
 use crate::config::model::{
-    AccessLog, Admin, FaultStatus, Faults, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token,
+    AccessLog, Admin, FaultStatus, Faults, Handover, Inspect, LogFormat, LogTarget, Reload, Role, Shutdown, Token,
 };
 use crate::config::read::Section;
 use crate::config::show::Shown;
@@ -160,5 +160,24 @@ pub fn shutdown(s: &mut Section) -> Shutdown {
     Shutdown {
         delay: s.value("delay", "How long serving goes on after readiness has failed.", TimeOrZero, usual.delay),
         limit: s.value("limit", "How long requests in flight may take then.", TimeOrZero, usual.limit),
+    }
+}
+
+/// Handing over to a successor.
+pub fn handover(s: &mut Section) -> Handover {
+    let usual = Handover::default();
+    Handover {
+        socket: s.value(
+            "socket",
+            "The Unix socket on which a new process takes over; none = it cannot.",
+            Or("none", WritableFile),
+            usual.socket,
+        ),
+        limit: s.value(
+            "limit",
+            "How long the old process goes on serving the connections it has.",
+            TimeOrZero,
+            usual.limit,
+        ),
     }
 }

@@ -55,7 +55,7 @@ pub async fn serve(worker: &Worker, connection: &Connection, stream: Stream, inp
             worker,
             wire: &mut wire,
             version: request.version,
-            keep_alive: keep && !worker.stop.is_stopping(),
+            keep_alive: keep && !worker.stop.is_leaving(),
             is_head: request.method() == b"HEAD",
             has_begun: false,
             is_aborted: false,
@@ -295,6 +295,10 @@ impl Client for H1Client<'_> {
         self.wire.trailers()
     }
 
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.wire.poll_gone(cx, &self.worker.buffers)
+    }
+
     fn interim(&mut self, head: &Response) {
         // HTTP/1.0 knows no interim responses (RFC 9110 §15.2).
         if self.version != Version::Http10 {
@@ -321,7 +325,7 @@ impl Client for H1Client<'_> {
         if self.is_head && self.version == Version::Http10 {
             head.fields_mut().retain(|field| field.known != Name::TransferEncoding);
         }
-        self.keep_alive &= !self.worker.stop.is_stopping();
+        self.keep_alive &= !self.worker.stop.is_leaving();
         if !self.keep_alive {
             head.fields_mut().push(b"Connection", b"close");
         } else if self.version == Version::Http10 {

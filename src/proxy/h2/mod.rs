@@ -114,7 +114,7 @@ pub async fn serve(worker: &Rc<Worker>, connection: Connection, stream: Stream, 
     deadline.set(idle);
     let mut is_leaving = false;
     let result = poll_fn(|cx| {
-        if !is_leaving && worker.stop.poll(cx, &mut place).is_ready() {
+        if !is_leaving && (worker.stop.poll(cx, &mut place).is_ready() || worker.stop.is_leaving()) {
             is_leaving = true;
             served.as_mut().graceful_shutdown();
             deadline.set(FAREWELL);

@@ -71,6 +71,12 @@ impl Castile {
         self.server().adopt(Arc::new(snapshot)).expect("the new listeners can be bound");
     }
 
+    /// As if a successor had taken over on the same sockets: nobody is accepted any more, connections end with their next answer.
+    pub fn retire(&mut self) {
+        let all: Vec<SocketAddr> = self.server().sockets().keys().copied().collect();
+        self.server().retire(&all);
+    }
+
     /// Client connections at present.
     pub fn connections(&self) -> usize {
         self.server.as_ref().map_or(0, Server::connections)

@@ -10,6 +10,7 @@ mod event;
 mod message;
 mod node;
 mod peer;
+pub mod process;
 pub mod soap;
 pub mod tls;
 
