@@ -17,10 +17,13 @@ use crate::config::model::Rate;
 /// needed.
 const SETS: usize = 16_384;
 
+/// Buckets that share a lock, several to each.
+type Sets = Box<[Mutex<[Bucket; 4]>]>;
+
 /// Buckets of all sources.
 #[derive(Debug, Default)]
 pub struct Sources {
-    sets: OnceLock<(RandomState, Box<[Mutex<[Bucket; 4]>]>)>,
+    sets: OnceLock<(RandomState, Sets)>,
 }
 
 /// One source: when its bucket would be full again, in nanoseconds (the generic cell rate algorithm, ITU-T I.371).
