@@ -207,7 +207,7 @@ impl Link {
         let mut names = Names::default();
         let mut body = Vec::new();
         let mut from = BufReader::with_capacity(64 * 1024, &self.0.stream);
-        let mut unacknowledged = 0;
+        let (mut unacknowledged, mut last) = (0, 0);
         loop {
             match message::read(&mut from, &mut body, &mut names)? {
                 Message::Change { position, known, change } => {
@@ -218,14 +218,16 @@ impl Link {
                     self.0.outgoing.lock().known = position;
                     self.0.heard.store(follower.sum.conversations as u64, Ordering::Relaxed);
                     unacknowledged += 1;
-                    if unacknowledged >= ACK_EVERY || from.buffer().is_empty() {
-                        unacknowledged = 0;
-                        self.applied(position);
-                    }
+                    last = position;
                 }
                 Message::Ack { applied, settled } => self.acknowledged(applied, settled),
                 Message::Bye => return Ok(()),
                 other => told(self, other)?,
+            }
+            // Whatever came last: nothing more may come for long, and somebody waits.
+            if unacknowledged >= ACK_EVERY || unacknowledged > 0 && from.buffer().is_empty() {
+                unacknowledged = 0;
+                self.applied(last);
             }
         }
     }
