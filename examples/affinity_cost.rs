@@ -76,7 +76,8 @@ impl Bench {
     }
 
     fn exchange(&self, keys: &RequestKeys, learnt: &[LearntKey]) {
-        let ask = Ask { keys, nodes: &self.nodes, policy: &self.policy, tried: &[], now: Now(1), random: 1 };
+        let ask =
+            Ask { keys, nodes: &self.nodes, policy: &self.policy, tried: &[], held: None, now: Now(1), random: 1 };
         let mut visit = self.affinity.place(&ask).expect("a node serves");
         visit.commit(Now(1)).expect("nobody moves it");
         if !learnt.is_empty() {

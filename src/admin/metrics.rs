@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::nodes::{health_text, state_text};
-use crate::gateway::{Gateway, Snapshot, Upstream};
+use crate::gateway::{Gateway, Scarce, Snapshot, Upstream};
 use crate::telemetry::metrics::{self as m, Metric, Text};
-use crate::upstream::{Admin, Health, Live};
+use crate::upstream::{Admin, Health, Live, Rank};
 
 /// All metrics as text.
 pub fn text(gateway: &Gateway) -> String {
@@ -27,6 +27,15 @@ pub fn text(gateway: &Gateway) -> String {
     text.one(m::AUDIT_WAITING, gateway.audit.waiting() as f64);
     text.one(m::AUDIT_FAILING, flag(gateway.audit.failing().is_some()));
     text.one(m::AUDIT_UNRECORDED, gateway.audit.unrecorded() as f64);
+
+    let pressure = &gateway.pressure;
+    let limits = &snapshot.config.limits;
+    text.one(m::CLIENT_CONNECTIONS, pressure.connections() as f64);
+    text.one(m::CLIENT_CONNECTIONS_MAX, pressure.connections_max(limits) as f64);
+    let refused = Scarce::ALL.map(|why| ([("limit", why.text())], pressure.refused(why)));
+    text.many(m::CLIENT_CONNECTIONS_REFUSED, refused.iter().map(|(labels, count)| (&labels[..], *count as f64)));
+    text.one(m::BUFFER_BYTES, pressure.buffers() as f64);
+    text.one(m::BUFFER_BYTES_MAX, limits.buffers as f64);
 
     let events: Vec<_> = gateway.affinity.counters().each().map(|(name, count)| ([("event", name)], count)).collect();
     text.many(m::AFFINITY_EVENTS, events.iter().map(|(labels, count)| (&labels[..], *count as f64)));
@@ -65,10 +74,21 @@ pub fn text(gateway: &Gateway) -> String {
     each(m::NODE_EJECTIONS, &|live| live.ejected() as f64);
     each(m::NODE_HEALTH_CHANGES, &|live| live.health_changes() as f64);
     each(m::NODE_IN_FLIGHT, &|live| f64::from(live.requests()));
+    let waiting: Vec<_> = machines
+        .iter()
+        .flat_map(|live| {
+            [("pinned", Rank::Pinned), ("new", Rank::New)].map(|(word, rank)| {
+                let labels = [("group", &**live.group()), ("node", &**live.name()), ("rank", word)];
+                (labels, f64::from(live.waiting(rank)))
+            })
+        })
+        .collect();
     each(m::NODE_CONNECTIONS, &|live| f64::from(live.connections()));
     each(m::NODE_IDLE, &|live| f64::from(live.idle_connections()));
     each(m::NODE_CONVERSATIONS, &|live| live.conversations() as f64);
     each(m::NODE_EJECTED, &|live| flag(live.is_ejected(now.0)));
+    text.many(m::NODE_WAITING, waiting.iter().map(|(labels, value)| (&labels[..], *value)));
+    text.one(m::TURNS_WAITING, gateway.affinity.waiting_for_turns() as f64);
     by_word(
         &mut text,
         m::NODE_HEALTH,

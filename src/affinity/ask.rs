@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Code, Policy};
+use super::{Code, Held, Policy};
 use crate::session::RequestKeys;
 use crate::upstream::{NodeId, NodeSet};
 
@@ -22,6 +22,8 @@ pub struct Ask<'a> {
     pub policy: &'a Policy,
     /// Nodes that accepted no byte of it.
     pub tried: &'a [NodeId],
+    /// What it got by waiting; `None` = it never waits.
+    pub held: Option<&'a Held>,
     /// The present.
     pub now: Now,
     /// A random number.
@@ -55,6 +57,12 @@ pub enum Refusal {
         /// The node that has it.
         node: NodeId,
     },
+    /// Its conversation has as many requests under way as may run at once.
+    #[error("the conversation is in use by other requests")]
+    InUse,
+    /// All nodes that could take it are at their request limit.
+    #[error("all nodes are at their limit")]
+    AllBusy,
     /// No node takes new work.
     #[error("no node takes new work")]
     NoNode,
@@ -72,7 +80,7 @@ impl Refusal {
         match self {
             Self::SessionLost { .. } => Code::Lost,
             Self::TryLater { .. } | Self::Away { .. } => Code::Later,
-            Self::Busy { .. } => Code::Busy,
+            Self::Busy { .. } | Self::AllBusy | Self::InUse => Code::Busy,
             Self::NoNode => Code::NoNode,
             Self::UnknownKey => Code::Rejected,
             Self::TableFull => Code::Full,

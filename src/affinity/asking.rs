@@ -27,7 +27,7 @@ impl Affinity {
         let nodes = ask.nodes.nodes();
         let first = usize::try_from(ask.random % nodes.len().max(1) as u64).unwrap_or(0);
         let mut candidates = nodes.iter().cycle().skip(first).take(nodes.len()).filter(|node| can_serve(node, ask));
-        let choice = candidates.find_map(|node| admit(node, Code::Asked).ok()).ok_or(Refusal::UnknownKey)?;
+        let choice = candidates.find_map(|node| admit(node, Code::Asked, ask).ok()).ok_or(Refusal::UnknownKey)?;
         let mut visit = Visit::new(Arc::clone(self), ask);
         visit.go(Code::Asked, choice);
         Ok(visit)
@@ -68,6 +68,7 @@ mod tests {
                 nodes: &world.nodes,
                 policy: &world.policy,
                 tried: &tried,
+                held: None,
                 now: Now(world.now),
                 random: 7,
             };
@@ -108,6 +109,7 @@ mod tests {
             nodes: &world.nodes,
             policy: &world.policy,
             tried: &tried,
+            held: None,
             now: Now(world.now),
             random: 0,
         };

@@ -66,8 +66,12 @@ codes! {
     Lost = "lost",
     /// Refused for a moment: the conversation's node did not accept the request although its check says up.
     Later = "later",
-    /// Refused for a moment: the conversation's node is at its limit.
+    /// Refused for a moment: its node, all nodes, or its conversation are at their limit, and no more requests may wait.
     Busy = "busy",
+    /// Refused for a moment: it waited for a place at a node, or for a turn in its conversation, in vain.
+    Waited = "wait",
+    /// Refused for a moment: its client begins conversations faster than it may.
+    TooMany = "rate",
     /// Refused: no node takes new work.
     NoNode = "none",
     /// Refused: a key that nobody knows, and `unknown_key: reject`.

@@ -3,7 +3,7 @@
 use super::conversation::{Phase, State};
 use super::counters::count;
 use super::journal::What;
-use super::place::{Choice, admit, can_serve};
+use super::place::{Choice, admit, can_serve, waited_for};
 use super::{Ask, Code, OnNodeDown, Refusal, SharedSessions, Visit};
 use crate::upstream::{Health, Node, Pick};
 
@@ -26,7 +26,7 @@ impl Visit {
         }
         let old = state.node;
         if let Some((node, _)) = affinity.tagged(ask, Some(old)) {
-            let choice = admit(node, Code::Secondary)?;
+            let choice = admit(node, Code::Secondary, ask)?;
             return self.move_to(state, choice);
         }
         match ask.policy.on_node_down {
@@ -67,21 +67,28 @@ impl Visit {
             .and_then(|node| ask.nodes.get(node.successor?))
             .filter(|node| node.id != state.node && can_serve(node, ask));
         if let Some(successor) = successor.filter(within) {
-            return admit(successor, Code::Moved).map(Some);
+            return admit(successor, Code::Moved, ask).map(Some);
         }
         let mut exclude: smallvec::SmallVec<[_; 8]> = ask.tried.into();
         exclude.push(state.node);
         let pick = Pick { exclude: &exclude, random: ask.random, now_ms: ask.now.0, ..Pick::default() };
         let anywhere = ask.policy.nodes_share_sessions != SharedSessions::Group;
         let picks = [group.map(|_| Pick { group, ..pick }), anywhere.then_some(pick)];
-        for pick in picks.into_iter().flatten() {
+        for &pick in picks.iter().flatten() {
+            if let Some(choice) = waited_for(pick, ask, Code::Moved) {
+                return Ok(Some(choice));
+            }
             while let Some(node) = ask.nodes.pick(pick) {
-                if let Ok(choice) = admit(node, Code::Moved) {
+                if let Ok(choice) = admit(node, Code::Moved, ask) {
                     return Ok(Some(choice));
                 }
             }
         }
-        Ok(None)
+        match picks.iter().flatten().find_map(|pick| ask.nodes.eligible(pick).next()) {
+            // All that could take over are at their limit: it waits at one of them.
+            Some(node) => Err(Refusal::Busy { node: node.id }),
+            None => Ok(None),
+        }
     }
 
     fn move_to(&mut self, state: &mut State, choice: Choice) -> Result<(), Refusal> {

@@ -1,6 +1,6 @@
 //! The whole table, and how conversations enter, change and leave it.
 //!
-//! Order of locks: a conversation, then roll or shard. Of two conversations the second is only ever tried, never waited for.
+//! Order of locks: a conversation, then roll, shard or turns. Of two conversations the second is only ever tried, never waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use super::journal::{Journal, Keys, What};
 use super::roll::Roll;
 use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use super::table::Table;
+use super::turns::Turns;
 use super::{Conversation, Counters, Gauges, Limits, Now, Outcome, WhenFull};
 use crate::session::Fingerprint;
 use crate::upstream::{Live, NodeId, Registry};
@@ -28,6 +29,7 @@ pub struct Affinity {
     pub(super) table: Table,
     pub(super) roll: Roll,
     pub(super) hints: Hints,
+    pub(super) turns: Turns,
     pub(super) counters: Counters,
     pub(super) journal: Journal,
     /// How many other processes serve the same conversations at present.
@@ -58,6 +60,7 @@ impl Affinity {
             table: Table::new(),
             roll: Roll::new(),
             hints: Hints::new(limits.max_hints),
+            turns: Turns::default(),
             counters: Counters::default(),
             journal: Journal::default(),
             agreeing: AtomicUsize::new(0),
@@ -326,6 +329,7 @@ impl Affinity {
         now: Now,
     ) {
         state.in_flight -= 1;
+        self.turns.freed(conversation, state);
         state.used(now);
         self.report_use(state, now);
         match outcome {

@@ -39,6 +39,7 @@ mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod visit;
 
 pub use ask::{Ask, End, Learning, Now, Outcome, Refusal};
@@ -51,4 +52,5 @@ pub use lifecycle::Affinity;
 pub use outlook::Outlook;
 pub use policy::{Limits, OnNodeDown, Policy, SharedSessions, UnknownKey, WhenFull};
 pub use restore::{Follower, Restored, Rule};
+pub use turns::{Held, Turn};
 pub use visit::Visit;

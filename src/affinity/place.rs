@@ -140,13 +140,13 @@ impl Affinity {
     pub(super) fn choose(&self, ask: &Ask<'_>) -> Result<Choice, Refusal> {
         let keys = ask.keys;
         if let Some((node, by)) = self.tagged(ask, None) {
-            return admit(node, by);
+            return admit(node, by, ask);
         }
         let stranger = keys.has_server_issued_pin();
         if stranger || keys.unreadable {
             let remembered = keys.weak.iter().find_map(|key| self.hinted(key.fingerprint, ask));
             if let Some(node) = remembered {
-                return admit(node, Code::Weak);
+                return admit(node, Code::Weak, ask);
             }
         }
         if stranger && ask.policy.unknown_key == UnknownKey::Reject {
@@ -169,13 +169,16 @@ impl Affinity {
     /// A node for new work.
     pub(super) fn balance(&self, ask: &Ask<'_>, key: Option<u128>, by: Code) -> Result<Choice, Refusal> {
         let pick = Pick { exclude: ask.tried, key, random: ask.random, now_ms: ask.now.0, ..Pick::default() };
+        if let Some(choice) = waited_for(pick, ask, by) {
+            return Ok(choice);
+        }
         // A node may fill up between being picked and being entered; then it is passed over in the next round.
         while let Some(node) = ask.nodes.pick(pick) {
-            if let Ok(choice) = admit(node, by) {
+            if let Ok(choice) = admit(node, by, ask) {
                 return Ok(choice);
             }
         }
-        Err(Refusal::NoNode)
+        Err(if ask.nodes.eligible(&pick).next().is_some() { Refusal::AllBusy } else { Refusal::NoNode })
     }
 
     /// The first node that the request's route tags name, can serve and is not `not`.
@@ -225,6 +228,11 @@ impl Visit {
             }
             self.know(index, pin.fingerprint);
             if self.conversation.is_none() {
+                if let Some(limit) = ask.policy.concurrency
+                    && !affinity.turns.may_begin(&conversation, &state, limit, ask.held)
+                {
+                    return Err(Refusal::InUse);
+                }
                 affinity.enter(&mut state, ask.now);
                 state.touch(pin.fingerprint);
                 self.key = Some(pin.fingerprint);
@@ -299,7 +307,7 @@ impl Visit {
             Phase::Lingering => Code::Lingering,
             _ => Code::Pinned,
         };
-        self.go(code, admit(node, code)?);
+        self.go(code, admit(node, code, ask)?);
         Ok(())
     }
 }
@@ -309,9 +317,17 @@ pub(super) fn can_serve(node: &Node, ask: &Ask<'_>) -> bool {
     node.live.serves() && !ask.tried.contains(&node.id)
 }
 
+/// The place that the request got by waiting, if it is at a node that may be chosen.
+pub(super) fn waited_for(pick: Pick<'_>, ask: &Ask<'_>, by: Code) -> Option<Choice> {
+    let held = ask.held?.node()?;
+    let node = ask.nodes.eligible(&pick).find(|node| node.id == held)?;
+    admit(node, by, ask).ok()
+}
+
 /// Admits the request at a node that must be this one.
-pub(super) fn admit(node: &Node, by: Code) -> Result<Choice, Refusal> {
-    match node.live.try_enter(node.limits.requests) {
+pub(super) fn admit(node: &Node, by: Code, ask: &Ask<'_>) -> Result<Choice, Refusal> {
+    let waited_for = ask.held.and_then(|held| held.take_place(node.id));
+    match waited_for.or_else(|| node.live.try_enter(node.limits.requests)) {
         Some(admitted) => Ok(Choice { node: node.id, admitted, by }),
         None => Err(Refusal::Busy { node: node.id }),
     }

@@ -21,6 +21,8 @@ pub struct Policy {
     pub nodes_share_sessions: SharedSessions,
     /// Keys of one conversation; beyond it the one unused for longest is dropped.
     pub keys_per_conversation: usize,
+    /// Requests of one conversation at once, at most; `None` = as many as come.
+    pub concurrency: Option<u32>,
     /// How long a weak key is remembered, unless it names the client connection.
     pub weak: Duration,
     /// How long a lost conversation keeps telling parallel calls so.
@@ -39,6 +41,7 @@ impl Default for Policy {
             on_node_down: OnNodeDown::Fault,
             nodes_share_sessions: SharedSessions::None,
             keys_per_conversation: 64,
+            concurrency: None,
             weak: Duration::from_secs(60),
             tombstone: Duration::from_secs(5),
         }

@@ -217,7 +217,7 @@ impl Visit {
             // reservation: one failed connect must not cost an existing conversation its node.
             let moved = state.node != self.node && !ask.tried.contains(&node.id);
             if moved || (exists && !self.pinned) {
-                let choice = admit(node, self.chosen_by)?;
+                let choice = admit(node, self.chosen_by, ask)?;
                 self.pinned = exists;
                 self.go(self.code, choice);
                 return Ok(());

@@ -141,8 +141,15 @@ impl Rehearsal {
     pub fn place(&self, asked: &Asked<'_>) -> Result<Visit, Refusal> {
         let upstream = self.upstream(asked).ok_or(Refusal::NoNode)?;
         let now = self.gateway.now();
-        let ask =
-            Ask { keys: &asked.keys, nodes: &upstream.nodes, policy: &upstream.policy, tried: &[], now, random: 0 };
+        let ask = Ask {
+            keys: &asked.keys,
+            nodes: &upstream.nodes,
+            policy: &upstream.policy,
+            tried: &[],
+            held: None,
+            now,
+            random: 0,
+        };
         let mut visit = self.gateway.affinity.place(&ask)?;
         // Nobody else is here who could have moved the conversation.
         let _ = visit.commit(now);

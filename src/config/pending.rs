@@ -21,14 +21,7 @@ const fn row(key: &'static str, value: &'static str, instead: &'static str) -> P
 /// The table.
 const PENDING: &[Pending] = &[
     row("upstreams.*.sticky.keys.learn_outbound", "", "requests that nodes send out are not read"),
-    row("upstreams.*.sticky.concurrency", "", "any number of requests runs at once"),
     row("upstreams.*.sticky.cookie", "", "no cookie is set or read"),
-    row(
-        "upstreams.*.limits.queue",
-        "",
-        "no request waits: a node at its limit is passed over, and a pinned request gets 503",
-    ),
-    row("upstreams.*.limits.queue_timeout", "", "no request waits"),
     row("affinity.store.redis", "", "pins are kept in memory only"),
     row("affinity.store.postgres", "", "pins are kept in memory only"),
     row("affinity.store.hazelcast", "", "pins are kept in memory only"),

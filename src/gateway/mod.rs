@@ -5,16 +5,20 @@
 
 pub mod capture;
 mod lesson;
+mod pressure;
 pub mod reading;
 mod rewriting;
 mod routes;
 mod shared;
 mod snapshot;
+mod sources;
 mod takeover;
 pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};
+pub use pressure::{Pressure, Scarce};
 pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
 pub use shared::{Gateway, Handovers, StartError, unix_ms};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};
+pub use sources::Sources;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::capture::Captures;
-use super::{Snapshot, SnapshotError, tls};
+use super::{Pressure, Snapshot, SnapshotError, Sources, tls};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
@@ -72,6 +72,10 @@ pub struct Gateway {
     pub affinity: Arc<Affinity>,
     /// Makes fingerprints.
     pub fingerprinter: Fingerprinter,
+    /// What all clients together use.
+    pub pressure: Pressure,
+    /// How fast each source begins conversations.
+    pub sources: Sources,
     secret: Hidden,
     /// What became of hand-overs.
     pub handovers: Handovers,
@@ -153,6 +157,8 @@ impl Gateway {
             registry,
             affinity,
             fingerprinter,
+            pressure: Pressure::default(),
+            sources: Sources::default(),
             secret: Hidden(*secret),
             handovers: Handovers::default(),
             access_log,

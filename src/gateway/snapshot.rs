@@ -187,7 +187,11 @@ impl Upstream {
                 routes: node.route.iter().map(|tag| tag.as_bytes().into()).collect(),
                 group: node.group.as_deref().map(Arc::from),
                 successor,
-                limits: NodeLimits { requests: config.limits.requests, connections: config.limits.connections },
+                // A connection carries one request at a time: who would have to wait for one waits in the node's queue.
+                limits: NodeLimits {
+                    requests: config.limits.requests.min(config.limits.connections),
+                    connections: config.limits.connections,
+                },
                 slow_start_ms: u64::try_from(config.health.slow_start.as_millis()).unwrap_or(u64::MAX),
                 has_left: false,
             });
@@ -284,6 +288,7 @@ fn policy(config: &model::Upstream, rules: &RuleSet) -> Policy {
             model::NodesShareSessions::All => SharedSessions::All,
             model::NodesShareSessions::Group => SharedSessions::Group,
         },
+        concurrency: sticky.concurrency.map(std::num::NonZeroU32::get),
         keys_per_conversation: sticky.keys_per_conversation as usize,
         ..Policy::default()
     }

@@ -18,8 +18,8 @@
 //!  ends
 //! ```
 //!
-//! Until `Ready` the predecessor serves as if nothing happened, and whatever fails changes nothing. [`link`] keeps both tables
-//! in step, [`message`] is what they say, [`descriptors`] passes the sockets. A listening socket is the same socket in both
+//! Until `Ready` the predecessor serves as if nothing happened, and whatever fails changes nothing. `link` keeps both tables
+//! in step, `message` is what they say, `descriptors` passes the sockets. A listening socket is the same socket in both
 //! processes: nobody who waits in it is lost by either one's closing it.
 
 mod change;

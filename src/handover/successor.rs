@@ -109,7 +109,7 @@ impl Successor {
     }
 
     /// Reads the table and the nodes' states into this gateway. When this returns both tables are in step and the
-    /// predecessor waits for what is bound here; it accepts until [`Caught::accepts`] is called.
+    /// predecessor waits for what is bound here; it accepts until `Caught::accepts` is called.
     ///
     /// # Errors
     /// The predecessor has gone or does not speak the protocol. It goes on serving, if it still does.

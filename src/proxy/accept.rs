@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::spawn_local;
 use tokio_rustls::TlsAcceptor;
 
@@ -18,8 +19,8 @@ use super::early::Early;
 use super::server::Command;
 use super::stream::Stream;
 use super::worker::{Load, Worker};
-use super::{client_cert, h1, h2, proxy_protocol};
-use crate::gateway::ListenerSetup;
+use super::{client_cert, h1, h2, proxy_protocol, refuse, tcp};
+use crate::gateway::{ListenerSetup, Scarce};
 
 /// After a failure to accept (no descriptors left, mostly) the worker waits this long before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -37,10 +38,10 @@ pub async fn accept(
     worker: Rc<Worker>,
     listener: TcpListener,
     configured: SocketAddr,
-    others: Rc<[UnboundedSender<Command>]>,
     mut stop: tokio::sync::oneshot::Receiver<LeaveQueue>,
 ) {
     let Some(mut setup) = setup_of(&worker, configured) else { return };
+    let standing = worker.loads.of_listener(configured);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -53,9 +54,13 @@ pub async fn accept(
             setup = present;
         }
         match accepted {
-            Ok((stream, peer)) => take(&worker, stream, peer, setup.clone(), &others),
+            Ok((stream, peer)) => admit(&worker, stream, peer, setup.clone(), &standing),
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                if !tcp::is_exhausted(&error) {
+                    tracing::warn!(%error, "cannot accept a connection");
+                } else if worker.gateway.pressure.refuse(Scarce::Descriptors, worker.gateway.now()) {
+                    tracing::warn!(%error, "no descriptors left: new connections wait");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -63,8 +68,26 @@ pub async fn accept(
     // What waits in the socket's queue would be reset when it closes. A listener that a reload took away serves it as it
     // was last configured.
     while let Some(Ok((stream, peer))) = accept_now(&listener).await {
-        take(&worker, stream, peer, setup.clone(), &others);
+        take(&worker, stream, peer, setup.clone(), &standing);
     }
+}
+
+/// Takes a new connection, if there is room for it.
+fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: ListenerSetup, standing: &Arc<AtomicUsize>) {
+    let pressure = &worker.gateway.pressure;
+    let limits = worker.gateway.snapshot().config.limits;
+    let now = worker.gateway.now();
+    if let Some(why) = pressure.looks(&limits, &setup.config, standing.load(Relaxed)) {
+        if pressure.refuse(why, now) {
+            let (listener, connections) = (&setup.config.name, pressure.connections());
+            tracing::warn!(limit = why.text(), listener, connections, "new connections are refused");
+        }
+        return refuse::refuse(worker, stream, &setup);
+    }
+    for relieved in pressure.take(now) {
+        tracing::info!(limit = relieved.text(), "new connections are taken again");
+    }
+    take(worker, stream, peer, setup, standing);
 }
 
 /// The present set-up of a listener; `None` once a reload has taken it away.
@@ -81,21 +104,15 @@ async fn accept_now(listener: &TcpListener) -> Option<std::io::Result<(TcpStream
 }
 
 /// Serves a new connection here, or hands it to a worker with far fewer.
-fn take(
-    worker: &Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    setup: ListenerSetup,
-    others: &[UnboundedSender<Command>],
-) {
+fn take(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: ListenerSetup, standing: &Arc<AtomicUsize>) {
     let (least, count) = worker.loads.least();
     if least != worker.index && worker.loads.of(worker.index) >= count + LOAD_DIFFERENCE {
         // Counted there at once, so that the next one does not go there as well.
-        let load = worker.loads.enter(least);
+        let load = worker.loads.enter(least, standing);
         match stream.into_std() {
             Ok(stream) => {
                 let command = Command::Adopt { stream, peer, setup, load };
-                if let Err(error) = others[least].send(command) {
+                if let Err(error) = worker.others[least].send(command) {
                     tracing::debug!(%error, "a worker that has stopped takes no connections");
                 }
             }
@@ -103,7 +120,7 @@ fn take(
         }
         return;
     }
-    let load = worker.loads.enter(worker.index);
+    let load = worker.loads.enter(worker.index, standing);
     begin(worker, stream, peer, setup, load);
 }
 
@@ -112,7 +129,7 @@ pub fn begin(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: Li
     let worker = Rc::clone(worker);
     spawn_local(async move {
         let _load = load;
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = tcp::prepare(&stream, setup.config.tcp_keep_alive.as_ref()) {
             tracing::debug!(%error, "a connection has gone before it was served");
             return;
         }

@@ -113,6 +113,7 @@ impl Question {
             nodes: &upstream.nodes,
             policy: &upstream.policy,
             tried: &self.asked,
+            held: None,
             now: worker.gateway.now(),
             random: worker.random(),
         }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::client::Client;
 use super::connection::Connection;
+use super::deadline::Deadline;
 use super::log::Told;
 use super::pool::NodeConnection;
 use super::reach;
@@ -29,15 +31,18 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// As there; once the wait is over, as with `on_node_down: fault`.
-pub async fn reach(
+#[allow(clippy::too_many_arguments)]
+pub async fn reach<C: Client>(
     worker: &Worker,
     connection: &Connection,
     route: &Route,
     keys: &RequestKeys,
     request: &Request,
+    client: &mut C,
+    deadline: &mut Deadline,
     told: &mut Told,
 ) -> Result<(Visit, Box<NodeConnection>), Failure> {
-    let mut node = match reach::reach(worker, connection, route, keys, request, told).await {
+    let mut node = match reach::reach(worker, connection, route, keys, request, client, deadline, told).await {
         Err(Failure::Placement(Refusal::Away { node })) => node,
         reached => return reached,
     };
@@ -60,7 +65,7 @@ pub async fn reach(
                 continue;
             }
             pause = (pause * 2).min(PAUSE_MAX);
-            match reach::reach(worker, connection, route, keys, request, told).await {
+            match reach::reach(worker, connection, route, keys, request, client, deadline, told).await {
                 Err(Failure::Placement(Refusal::Away { node: still })) => node = still,
                 reached => return reached,
             }
@@ -85,6 +90,7 @@ fn give_up(worker: &Worker, upstream: &Upstream, keys: &RequestKeys, node: NodeI
         nodes: &upstream.nodes,
         policy: &policy,
         tried: &[node],
+        held: None,
         now: worker.gateway.now(),
         random: worker.random(),
     };

@@ -1,6 +1,9 @@
 //! Read buffers: bytes received and not yet used.
 
 use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A new buffer: enough for a head and a small body in one read.
 pub const SMALL: usize = 8 * 1024;
@@ -14,11 +17,27 @@ const KEPT_LARGE: usize = 16;
 /// The buffers that a worker has at hand, so that connections without traffic hold none.
 #[derive(Debug, Default)]
 pub struct Buffers {
+    meter: Rc<Meter>,
     small: RefCell<Vec<Vec<u8>>>,
     large: RefCell<Vec<Vec<u8>>>,
 }
 
+/// Bytes that all buffers of a worker hold. It alone writes, so that counting costs no more than a plain number.
+#[derive(Debug, Default)]
+struct Meter(Arc<AtomicU64>);
+
+impl Meter {
+    fn change(&self, from: usize, to: usize) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(to as u64).wrapping_sub(from as u64), Relaxed);
+    }
+}
+
 impl Buffers {
+    /// Buffers that say here how many bytes are in use.
+    pub fn new(told: Arc<AtomicU64>) -> Self {
+        Self { meter: Rc::new(Meter(told)), ..Self::default() }
+    }
+
     fn take(&self, size: usize) -> Vec<u8> {
         let kept = match size {
             SMALL => self.small.borrow_mut().pop(),
@@ -44,6 +63,8 @@ impl Buffers {
 /// Bytes received and not yet used, in one piece. Holds no memory while it is empty and [`Buffer::release`]d.
 #[derive(Debug, Default)]
 pub struct Buffer {
+    /// Where its bytes are counted, once it has had some.
+    meter: Option<Rc<Meter>>,
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -87,7 +108,7 @@ impl Buffer {
     /// this bounds how often.
     pub fn room(&mut self, buffers: &Buffers) -> &mut [u8] {
         if self.bytes.is_empty() {
-            self.bytes = buffers.take(SMALL);
+            self.replace(buffers, buffers.take(SMALL));
         }
         if self.end == self.bytes.len() {
             if self.start > 0 && self.start >= self.bytes.len() / 2 {
@@ -96,12 +117,17 @@ impl Buffer {
                 let size = if self.bytes.len() < LARGE { LARGE } else { self.bytes.len() * 2 };
                 let mut larger = buffers.take(size);
                 larger[..self.len()].copy_from_slice(self.filled());
-                buffers.give(std::mem::replace(&mut self.bytes, larger));
+                self.replace(buffers, larger);
             }
             self.end -= self.start;
             self.start = 0;
         }
         &mut self.bytes[self.end..]
+    }
+
+    fn replace(&mut self, buffers: &Buffers, bytes: Vec<u8>) {
+        self.meter.get_or_insert_with(|| Rc::clone(&buffers.meter)).change(self.bytes.len(), bytes.len());
+        buffers.give(std::mem::replace(&mut self.bytes, bytes));
     }
 
     /// `count` bytes were read into the room.
@@ -127,14 +153,22 @@ impl Buffer {
     /// than that where much had to be held before.
     pub fn widen(&mut self, buffers: &Buffers) {
         if self.is_empty() && self.bytes.len() != LARGE {
-            buffers.give(std::mem::replace(&mut self.bytes, buffers.take(LARGE)));
+            self.replace(buffers, buffers.take(LARGE));
         }
     }
 
     /// Gives the memory back, if the buffer is empty.
     pub fn release(&mut self, buffers: &Buffers) {
         if self.is_empty() && !self.bytes.is_empty() {
-            buffers.give(std::mem::take(&mut self.bytes));
+            self.replace(buffers, Vec::new());
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(meter) = &self.meter {
+            meter.change(self.bytes.len(), 0);
         }
     }
 }
@@ -175,5 +209,22 @@ mod tests {
         buffer.release(&buffers);
         assert_eq!(buffer.bytes.capacity(), 0);
         assert_eq!(buffers.small.borrow().len(), 1);
+    }
+
+    #[test]
+    fn what_buffers_hold_is_counted() {
+        let told = Arc::<AtomicU64>::default();
+        let buffers = Buffers::new(Arc::clone(&told));
+        let held = || told.load(Relaxed) as usize;
+        let (mut one, mut other) = (Buffer::default(), Buffer::default());
+        one.extend(b"a", &buffers);
+        other.widen(&buffers);
+        assert_eq!(held(), SMALL + LARGE);
+        one.extend(&[b'a'; SMALL], &buffers);
+        assert_eq!(held(), LARGE + LARGE);
+        other.release(&buffers);
+        assert_eq!(held(), LARGE);
+        drop(one);
+        assert_eq!(held(), 0);
     }
 }

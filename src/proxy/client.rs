@@ -20,6 +20,9 @@ pub trait Client {
     fn consume_body(&mut self, count: usize);
     /// Trailer fields of the request, once its body is whole.
     fn trailers(&self) -> Option<&Fields>;
+    /// Ready once the client has gone away: for those who wait for something else. What it sends meanwhile is kept, as far
+    /// as a small buffer goes.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
     /// Sends an interim response, if this client can read it.
     fn interim(&mut self, head: &Response);
     /// Begins the final response. `framing` is the node's; the codec chooses its own.

@@ -26,7 +26,12 @@ impl Default for Deadline {
 impl Deadline {
     /// Due after `limit` from now.
     pub fn set(&mut self, limit: Duration) {
-        self.due = Instant::now().checked_add(limit);
+        self.set_from(Instant::now(), limit);
+    }
+
+    /// Due after `limit` from `now`.
+    pub fn set_from(&mut self, now: Instant, limit: Duration) {
+        self.due = now.checked_add(limit);
     }
 
     /// Ready when the deadline has passed.

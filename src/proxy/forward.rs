@@ -15,6 +15,7 @@ use super::forwarding;
 use super::h1::{BodyDecoder, BodyError, Fill, Framing, HeadLimits, response_framing};
 use super::hold::STORE_PATIENCE;
 use super::intake::Message;
+use super::pace::Pace;
 use super::pool::NodeConnection;
 use super::request_id::Reference;
 use super::rewrite::{Answer, Beginning, Exchange};
@@ -111,6 +112,8 @@ pub struct Forward<'a, 'l, C: Client> {
     pub timeouts: &'a Timeouts,
     /// The connection's timer.
     pub deadline: &'a mut Deadline,
+    /// What is asked of the client: while it sends, and while it takes.
+    pub paces: [Pace; 2],
     /// The framing of an answer without a body, until its head may go out.
     pub bodiless: Option<Framing>,
     /// What has passed.
@@ -183,6 +186,7 @@ impl<C: Client> Forward<'_, '_, C> {
         let mut up = Up::Sending;
         let mut down = Down::Awaiting;
         let mut timed: Option<Waiting> = None;
+        let mut since: Option<Instant> = None;
         let mut scanned = 0;
         poll_fn(|cx| {
             let mut moved = false;
@@ -202,12 +206,22 @@ impl<C: Client> Forward<'_, '_, C> {
                 Err(ended) => return Poll::Ready(ended),
             }
             if moved || timed != Some(waiting) {
-                timed = Some(waiting);
-                self.deadline.set(match waiting {
+                let now = Instant::now();
+                let time = since.replace(now).map_or(Duration::ZERO, |since| now - since);
+                match timed.replace(waiting) {
+                    Some(Waiting::ClientSends) => self.paces[0].waited(time),
+                    Some(Waiting::ClientTakes) => self.paces[1].waited(time),
+                    _ => {}
+                }
+                let stall = self.timeouts.stall;
+                let limit = match waiting {
                     Waiting::NodeAnswers => self.timeouts.response,
+                    Waiting::ClientSends => self.paces[0].patience(self.passed.bytes_in, stall),
+                    Waiting::ClientTakes => self.paces[1].patience(self.passed.bytes_out, stall),
                     Waiting::Store => STORE_PATIENCE,
-                    _ => self.timeouts.stall,
-                });
+                    Waiting::NodeTakes | Waiting::NodeSends => stall,
+                };
+                self.deadline.set_from(now, limit);
             }
             if self.deadline.poll(cx).is_ready() {
                 if waiting == Waiting::Store {

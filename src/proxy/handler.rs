@@ -2,23 +2,25 @@
 //! them; no step calls another.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::admission;
 use super::asking::{self, Question};
 use super::away;
 use super::client::Client;
 use super::connection::Connection;
 use super::deadline::Deadline;
+use super::finish::{finish, withheld_ends};
 use super::forward::{ClientEnd, Ended, Forward, NodeEnd, Passed, RequestHeadParts};
 use super::forwarding;
 use super::h1::{Framing, write_request_head};
 use super::intake::{self, Budget, Message};
 use super::log::Told;
 use super::onward::{forwarding_policy, onward_facts};
+use super::pace::Pace;
 use super::pool::NodeConnection;
 use super::reach::{keep, observe};
 use super::reply::{self, Failure};
@@ -27,7 +29,6 @@ use super::rewrite::{self, Beginning, Exchange};
 use super::tap::Tap;
 use super::withheld::Reason;
 use super::worker::Worker;
-use crate::affinity::{Code, End, Outcome};
 use crate::config::model::RequestFraming;
 use crate::gateway::capture::Captured;
 use crate::gateway::{Lesson, Route, RouteMatch, Snapshot, Upstream, reading};
@@ -126,6 +127,8 @@ async fn serve<C: Client>(
     };
     let expects_continue = request.version != Version::Http10 && fields.known(Name::Expect).is_some();
 
+    let pace = Pace::new(connection.listener.config.limits.bytes_per_second);
+
     // Route. Where operations are asked for and the head gives none, the message is read for it first.
     let mut continued = false;
     let route = match snapshot.routes.find(request, parts.http_action, None, false) {
@@ -137,7 +140,7 @@ async fn serve<C: Client>(
                 let facts = message.reader.as_deref().map(Reader::facts);
                 snapshot.routes.find(request, parts.http_action, facts, done)
             };
-            let budget = budget(snapshot, crate::config::model::Timeouts::default().stall);
+            let budget = budget(snapshot, pace, crate::config::model::Timeouts::default().stall);
             let enough = |message: &Message| is_stopped(message) || find(message, false) != RouteMatch::NeedsMessage;
             intake::read(worker, client, &mut message, expects_continue, budget, &mut scratch.deadline, enough).await?;
             continued = message.continued;
@@ -158,7 +161,7 @@ async fn serve<C: Client>(
     let mut message = Message::new(reads.then(|| reading::reader(rules.request_wanted(), fields, snapshot.inspect)));
     message.continued = continued;
     if reads && rules.places_by_message() {
-        let budget = budget(snapshot, route.timeouts.stall);
+        let budget = budget(snapshot, pace, route.timeouts.stall);
         let enough = |message: &Message| is_enough(worker, upstream, keyer, &parts.view(message), message);
         intake::read(worker, client, &mut message, expects_continue, budget, &mut scratch.deadline, enough).await?;
     } else {
@@ -171,7 +174,7 @@ async fn serve<C: Client>(
     // Where nodes cannot read chunks, the body is held until its length is known.
     let framing = match framing {
         Framing::Chunked if upstream.config.request_framing == RequestFraming::ContentLength => {
-            let budget = budget(snapshot, route.timeouts.stall);
+            let budget = budget(snapshot, pace, route.timeouts.stall);
             let deadline = &mut scratch.deadline;
             intake::read(worker, client, &mut message, expects_continue, budget, deadline, |_| false).await?;
             if !client.body_is_whole() {
@@ -183,10 +186,19 @@ async fn serve<C: Client>(
     };
 
     if let Some(limit) = rewrite::reads_request(route, request, framing) {
-        let budget = budget(snapshot, route.timeouts.stall);
+        let budget = budget(snapshot, pace, route.timeouts.stall);
         let budget = Budget { message: budget.message.min(limit), ..budget };
         let deadline = &mut scratch.deadline;
         intake::read(worker, client, &mut message, expects_continue, budget, deadline, |_| false).await?;
+    }
+
+    // A small body is waited for here, where it costs no node a thread.
+    if matches!(framing, Framing::Length(length) if length <= intake::FREE_BYTES)
+        && !client.body_is_whole()
+        && !expects_continue
+    {
+        let budget = budget(snapshot, pace, route.timeouts.stall);
+        intake::read(worker, client, &mut message, false, budget, &mut scratch.deadline, |_| false).await?;
     }
 
     // Match.
@@ -199,10 +211,15 @@ async fn serve<C: Client>(
     }
     told.hide_ids(rules, &view);
 
+    if let Err(failure) = admission::begins(worker, snapshot, upstream, &keys, told) {
+        scratch.keys = keys;
+        return Err(failure);
+    }
+
     // Where nodes may be asked for an id that nobody knows, the message is held, to go to one after the other.
     let mut question = None;
     if let Some(limit) = asking::may_ask(worker, upstream, &keys) {
-        let budget = budget(snapshot, route.timeouts.stall);
+        let budget = budget(snapshot, pace, route.timeouts.stall);
         let budget = Budget { message: budget.message.min(limit), ..budget };
         let deadline = &mut scratch.deadline;
         intake::read(worker, client, &mut message, expects_continue, budget, deadline, |_| false).await?;
@@ -261,12 +278,13 @@ async fn attempt<C: Client>(
     told: &mut Told,
 ) -> Result<bool, Failure> {
     let Matched { route, parts, keys, keyer, framing } = *matched;
+    let pace = Pace::new(connection.listener.config.limits.bytes_per_second);
     let upstream = &*route.upstream;
 
     // Place, and reach the node.
     let (visit, mut node) = match question {
         Some(question) => question.reach(worker, connection, route, keys, request, told).await?,
-        None => away::reach(worker, connection, route, keys, request, told).await?,
+        None => away::reach(worker, connection, route, keys, request, client, &mut scratch.deadline, told).await?,
     };
     let withheld = match question {
         Some(question) => Some(Reason::Asked { keys, is_last: question.is_last(worker, upstream, keys) }),
@@ -328,6 +346,7 @@ async fn attempt<C: Client>(
         lesson: &mut lesson,
         timeouts: &route.timeouts,
         deadline: &mut scratch.deadline,
+        paces: [pace; 2],
         bodiless: None,
         passed: Passed::default(),
         framing: Framing::Empty,
@@ -435,9 +454,9 @@ async fn say<C: Client>(body: Vec<u8>, request: &Request, scratch: &mut Scratch,
     told.bytes_out = body.len() as u64;
 }
 
-fn budget(snapshot: &Snapshot, stall: Duration) -> Budget {
+fn budget(snapshot: &Snapshot, pace: Pace, stall: Duration) -> Budget {
     let inspect = &snapshot.config.inspect;
-    Budget { message: inspect.bytes_per_message, total: inspect.bytes_total, stall }
+    Budget { message: inspect.bytes_per_message, total: inspect.bytes_total, stall, pace }
 }
 
 fn is_stopped(message: &Message) -> bool {
@@ -510,83 +529,4 @@ fn write_head(
         onward.fields_mut().push(b"Connection", b"close");
     }
     wire.wire.begin_message(framing, |out| write_request_head(onward, out));
-}
-
-/// An answer was not for the client: another node is asked, or the client hears that its session was replaced.
-fn withheld_ends(
-    worker: &Worker,
-    upstream: &Upstream,
-    lesson: Lesson<'_>,
-    is_asked: bool,
-    told: &mut Told,
-) -> Result<bool, Failure> {
-    let end = End { lost: !is_asked, ..End::of(Outcome::Failure) };
-    lesson.visit.finish(end, &upstream.policy, worker.gateway.now());
-    if is_asked {
-        return Ok(false);
-    }
-    count(&upstream.events.moved);
-    replaced_after_move(upstream, told);
-    Err(Failure::SessionReplaced)
-}
-
-/// The first answer after a move gave a new session.
-fn replaced_after_move(upstream: &Upstream, told: &mut Told) {
-    count(&upstream.events.replaced_after_move);
-    told.event = Some("replaced");
-    let (upstream, request) = (&upstream.config.name, told.request_id());
-    tracing::warn!(upstream, request, "the session did not come along when its conversation was moved");
-}
-
-fn count(event: &AtomicU64) {
-    event.fetch_add(1, Ordering::Relaxed);
-}
-
-/// What the answer says about its conversation: `lost`, then `end`. Whether it blames its node is returned.
-#[allow(clippy::too_many_arguments)]
-fn finish(
-    upstream: &Upstream,
-    request: RequestView<'_>,
-    keys: &RequestKeys,
-    lesson: Lesson<'_>,
-    head: &Response,
-    is_answered: bool,
-    worker: &Worker,
-    told: &mut Told,
-) -> bool {
-    let now = worker.gateway.now();
-    if matches!(told.code, Code::Moved | Code::Secondary) {
-        count(&upstream.events.moved);
-    }
-    told.learnt = u32::from(lesson.sum.bound) + u32::from(lesson.sum.rebound);
-    if told.key.is_none() {
-        told.key = lesson.keys().first().map(|key| key.fingerprint);
-    }
-    if !is_answered {
-        lesson.visit.finish(End::of(Outcome::NoAnswer), &upstream.policy, now);
-        return false;
-    }
-    let end = lesson.end(request, keys, head);
-    if lesson.is_replaced(keys) {
-        match lesson.visit.after_move() {
-            true => replaced_after_move(upstream, told),
-            false => count(&upstream.events.replaced),
-        }
-    }
-    told.event = match (end.lost, end.ended) {
-        (true, _) => Some("lost"),
-        (false, true) => Some("ended"),
-        (false, false) => told.event,
-    };
-    if end.lost {
-        count(&upstream.events.lost);
-        tracing::info!(
-            upstream = upstream.config.name,
-            request = told.request_id(),
-            "the node does not know the session; its pin is dropped"
-        );
-    }
-    let blames_node = lesson.blames_node(head, &end);
-    lesson.visit.finish(end, &upstream.policy, now);
-    blames_node
 }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::client::Client;
 use super::deadline::Deadline;
 use super::h1::Fill;
+use super::pace::Pace;
 use super::reply::Failure;
 use super::worker::Worker;
 use crate::gateway::Gateway;
@@ -15,7 +18,7 @@ use crate::head::{Response, Version};
 use crate::soap::Reader;
 
 /// Messages up to this size are held without asking: every connection has a buffer of that size anyway.
-const FREE_BYTES: u64 = super::buffer::SMALL as u64;
+pub const FREE_BYTES: u64 = super::buffer::SMALL as u64;
 
 /// The message of a request as far as it was read.
 #[derive(Debug)]
@@ -93,6 +96,8 @@ pub struct Budget {
     pub total: u64,
     /// Between two pieces.
     pub stall: Duration,
+    /// What is asked of the client.
+    pub pace: Pace,
 }
 
 /// Reads on until `enough` says so, the body is whole, or the budget is used up. What was read stays with the client.
@@ -104,7 +109,7 @@ pub async fn read<C: Client>(
     client: &mut C,
     message: &mut Message,
     expects_continue: bool,
-    budget: Budget,
+    mut budget: Budget,
     deadline: &mut Deadline,
     mut enough: impl FnMut(&Message) -> bool,
 ) -> Result<(), Failure> {
@@ -123,7 +128,8 @@ pub async fn read<C: Client>(
             client.interim(&head);
             message.continued = true;
         }
-        deadline.set(budget.stall);
+        let began = Instant::now();
+        deadline.set_from(began, budget.pace.patience(at_hand, budget.stall));
         let fill = poll_fn(|cx| {
             // A failed write shows when reading fails.
             let _ = client.poll_flush(cx);
@@ -133,6 +139,7 @@ pub async fn read<C: Client>(
             deadline.poll(cx).map(|()| None)
         })
         .await;
+        budget.pace.waited(began.elapsed());
         match fill {
             Some(Fill::More) => {}
             Some(Fill::Broken(error)) => return Err(Failure::BadBody(error)),

@@ -49,6 +49,8 @@ pub struct Told {
     pub bytes_out: u64,
     /// Microseconds until the node began to answer.
     pub node_us: Option<u64>,
+    /// How long it waited for a place.
+    pub queued: Option<std::time::Duration>,
     /// Keys bound by the answer.
     pub learnt: u32,
     /// What became of the conversation.
@@ -83,6 +85,7 @@ impl Told {
             bytes_in: 0,
             bytes_out: 0,
             node_us: None,
+            queued: None,
             learnt: 0,
             event: None,
             retries: 0,
@@ -144,6 +147,7 @@ impl Told {
             bytes_out: self.bytes_out,
             total_us: self.started.elapsed().as_micros() as u64,
             node_us: self.node_us,
+            queued_us: self.queued.map(|time| time.as_micros() as u64),
             learnt: self.learnt,
             event: self.event,
             retries: self.retries,

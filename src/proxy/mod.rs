@@ -7,6 +7,7 @@
 //! | [`proxy_protocol`] | who the client is, as said by a load balancer in front (PROXY v1 and v2) |
 
 mod accept;
+mod admission;
 mod asking;
 mod away;
 mod buffer;
@@ -15,6 +16,7 @@ mod client_cert;
 mod connection;
 mod deadline;
 mod early;
+mod finish;
 mod forward;
 pub mod forwarding;
 pub mod h1;
@@ -25,9 +27,12 @@ mod intake;
 mod listen;
 mod log;
 mod onward;
+mod pace;
 mod pool;
 pub mod proxy_protocol;
+mod queue;
 mod reach;
+mod refuse;
 mod reply;
 mod request_id;
 pub mod rewrite;
@@ -35,6 +40,7 @@ mod server;
 mod stop;
 mod stream;
 mod tap;
+mod tcp;
 mod withheld;
 mod worker;
 

@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use super::buffer::Buffer;
 use super::h1::{HeadSearch, Wire};
 use super::stream::Stream;
+use super::tcp;
 use crate::gateway::Upstream;
 use crate::upstream::{NodeId, OpenConnection};
 
@@ -65,7 +66,8 @@ impl ConnectError {
     /// Whether it says something about the node, rather than about our limits.
     pub fn is_nodes(&self) -> bool {
         match self {
-            Self::Timeout | Self::Name(_) | Self::Io(_) => true,
+            Self::Timeout | Self::Io(_) => true,
+            Self::Name(error) => !tcp::is_exhausted(error),
             Self::Limit | Self::Exhausted(_) | Self::Unknown => false,
         }
     }
@@ -102,7 +104,7 @@ impl Pool {
         let now = Instant::now();
         while let Some(Idle { mut connection, until }) = list.pop() {
             if until > now && connection.is_fit() {
-                connection.open.set_idle(false);
+                connection.open.use_it();
                 connection.is_reused = true;
                 return Some(connection);
             }
@@ -119,11 +121,11 @@ impl Pool {
         if keep.is_zero()
             || !upstream.config.keep_alive
             || !connection.is_fit()
-            || connection.open.live().idle_connections() >= upstream.config.limits.idle_connections
+            || connection.open.live().wants_connection()
+            || !connection.open.rest(upstream.config.limits.idle_connections)
         {
             return;
         }
-        connection.open.set_idle(true);
         let until = Instant::now() + keep;
         self.idle.borrow_mut().entry((upstream.serial, node)).or_default().push(Idle { connection, until });
     }
@@ -136,6 +138,15 @@ impl Pool {
             !list.is_empty()
         });
         self.names.borrow_mut().retain(|_, (asked, _)| now.duration_since(*asked) < NAME_TTL * 12);
+    }
+
+    /// Gives up one idle connection to this machine, whichever upstream opened it.
+    pub fn give_up_idle(&self, node: NodeId) {
+        let mut idle = self.idle.borrow_mut();
+        let found = idle.iter_mut().find(|((_, own), list)| *own == node && !list.is_empty());
+        let given_up = found.map(|(_, list)| list.remove(0));
+        drop(idle);
+        drop(given_up);
     }
 
     /// Gives up all.
@@ -151,15 +162,14 @@ impl Pool {
         &self,
         upstream: &Upstream,
         node: NodeId,
+        open: OpenConnection,
         limit: Duration,
     ) -> Result<Box<NodeConnection>, ConnectError> {
-        let known = upstream.nodes.get(node).ok_or(ConnectError::Unknown)?;
         let target = upstream.target(node).ok_or(ConnectError::Unknown)?;
-        let open = known.live.try_open(known.limits.connections).ok_or(ConnectError::Limit)?;
         let standing = async {
             let address = self.resolve(&target.url.host, target.url.port).await?;
             let tcp = dial(address).await?;
-            tcp.set_nodelay(true)?;
+            tcp::prepare(&tcp, upstream.config.tcp_keep_alive.as_ref())?;
             match (&target.server_name, &upstream.tls) {
                 (Some(name), Some(tls)) => {
                     let stream = TlsConnector::from(tls.clone()).connect(name.clone(), tcp).await?;

@@ -5,13 +5,16 @@ use std::time::Duration;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use super::client::Client;
 use super::connection::Connection;
+use super::deadline::Deadline;
 use super::forward::Ended;
 use super::log::Told;
 use super::pool::{ConnectError, NodeConnection};
+use super::queue::{self, Patience};
 use super::reply::Failure;
 use super::worker::Worker;
-use crate::affinity::{Ask, Code, Refusal, Visit};
+use crate::affinity::{Ask, Code, Held, Refusal, Visit};
 use crate::gateway::{Route, Upstream};
 use crate::head::{Name, Request, Response};
 use crate::session::RequestKeys;
@@ -22,20 +25,29 @@ use crate::upstream::NodeId;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Places the request and reaches the node: nothing of it has been written when this returns.
-pub async fn reach(
+#[allow(clippy::too_many_arguments)]
+pub async fn reach<C: Client>(
     worker: &Worker,
     connection: &Connection,
     route: &Route,
     keys: &RequestKeys,
     request: &Request,
+    client: &mut C,
+    deadline: &mut Deadline,
     told: &mut Told,
 ) -> Result<(Visit, Box<NodeConnection>), Failure> {
     let upstream = &*route.upstream;
     let gateway = &worker.gateway;
     let mut tried: SmallVec<[NodeId; 4]> = SmallVec::new();
-    let mut visit = gateway.affinity.place(&ask(worker, upstream, keys, &tried)).inspect_err(|refusal| {
-        told.code = refusal.code();
-    })?;
+    let patience = Patience::default();
+    let mut visit = loop {
+        let ask = ask(worker, upstream, keys, &tried, &patience.held);
+        match gateway.affinity.place(&ask) {
+            Ok(visit) => break visit,
+            Err(refusal) => patience.wait(worker, upstream, client, &ask, refusal, deadline, told).await?,
+        }
+    };
+    patience.held.give_up();
     let began = Instant::now();
     let mut attempts_here = 0;
     // However often one request is offered to a node, it counts once against it.
@@ -49,7 +61,10 @@ pub async fn reach(
             Ok(node) => match visit.commit(gateway.now()) {
                 Ok(()) => return Ok((visit, node)),
                 Err(_moved) => {
-                    worker.pool.give(upstream, told.node.unwrap_or(visit.node()), node, None);
+                    // What a client has authenticated is never anybody else's.
+                    if !is_own(connection, upstream) {
+                        worker.pool.give(upstream, told.node.unwrap_or(visit.node()), node, None);
+                    }
                     continue;
                 }
             },
@@ -64,6 +79,7 @@ pub async fn reach(
                 }
                 let exists = visit.is_pinned();
                 if exists && matches!(error, ConnectError::Limit) {
+                    told.code = Code::Busy;
                     return Err(Refusal::Busy { node: visit.node() }.into());
                 }
                 // Nor must it cost a session its node that we have run out.
@@ -81,13 +97,18 @@ pub async fn reach(
                 if tried.len() as u32 >= upstream.config.attempts && !exists {
                     return Err(Failure::Unreachable);
                 }
-                if let Err(refusal) = visit.replace(&ask(worker, upstream, keys, &tried)) {
-                    told.code = refusal.code();
-                    return Err(match refusal {
-                        Refusal::NoNode => Failure::Unreachable,
-                        refusal => refusal.into(),
-                    });
+                loop {
+                    let ask = ask(worker, upstream, keys, &tried, &patience.held);
+                    match visit.replace(&ask) {
+                        Ok(_) => break,
+                        Err(Refusal::NoNode) => {
+                            told.code = Refusal::NoNode.code();
+                            return Err(Failure::Unreachable);
+                        }
+                        Err(refusal) => patience.wait(worker, upstream, client, &ask, refusal, deadline, told).await?,
+                    }
                 }
+                patience.held.give_up();
             }
         }
     }
@@ -121,12 +142,19 @@ pub fn node_failed(worker: &Worker, upstream: &Upstream, node: NodeId) {
     }
 }
 
-fn ask<'a>(worker: &Worker, upstream: &'a Upstream, keys: &'a RequestKeys, tried: &'a [NodeId]) -> Ask<'a> {
+fn ask<'a>(
+    worker: &Worker,
+    upstream: &'a Upstream,
+    keys: &'a RequestKeys,
+    tried: &'a [NodeId],
+    held: &'a Held,
+) -> Ask<'a> {
     Ask {
         keys,
         nodes: &upstream.nodes,
         policy: &upstream.policy,
         tried,
+        held: Some(held),
         now: worker.gateway.now(),
         random: worker.random(),
     }
@@ -151,7 +179,8 @@ pub async fn obtain(
     } else if let Some(idle) = worker.pool.take(upstream, node) {
         return Ok(idle);
     }
-    worker.pool.connect(upstream, node, limit).await
+    let open = queue::open(worker, upstream, node, limit).await?;
+    worker.pool.connect(upstream, node, open, limit).await
 }
 
 /// Whether node connections of this client belong to it alone.
@@ -161,7 +190,7 @@ fn is_own(connection: &Connection, upstream: &Upstream) -> bool {
 
 /// Whether these credentials authenticate the connection instead of the request (RFC 4559, MS-NTHT).
 fn binds_connection(value: &[u8]) -> bool {
-    let scheme = value.split(|byte| matches!(byte, b' ' | b',')).next().unwrap_or_default();
+    let scheme = value.split(|byte| matches!(byte, b' ' | b'\t' | b',')).next().unwrap_or_default();
     scheme.eq_ignore_ascii_case(b"NTLM") || scheme.eq_ignore_ascii_case(b"Negotiate")
 }
 

@@ -33,6 +33,15 @@ pub enum Failure {
     /// The table of conversations, or the nodes, refuse the request.
     #[error("{0}")]
     Placement(#[from] Refusal),
+    /// It waited for a place at a node, or a turn in its conversation, in vain.
+    #[error("no place became free in time")]
+    Waited,
+    /// Its source begins conversations too fast.
+    #[error("its source begins conversations too fast")]
+    TooMany {
+        /// When it may begin another one.
+        seconds: u32,
+    },
     /// The conversation was moved, and its session did not come along.
     #[error("the session did not come along when its conversation was moved")]
     SessionReplaced,
@@ -117,6 +126,38 @@ impl Failure {
                 false,
                 Some(1),
                 "The node that holds the session is at its limit. Nothing was executed; try again.",
+            ),
+            Self::Placement(Refusal::AllBusy) => row(
+                "Overloaded",
+                Receiver,
+                503,
+                false,
+                Some(1),
+                "All nodes are at their limit. Nothing was executed; try again.",
+            ),
+            Self::Placement(Refusal::InUse) => row(
+                "Overloaded",
+                Receiver,
+                503,
+                false,
+                Some(1),
+                "Too many requests of this session wait for each other. Nothing was executed; try again.",
+            ),
+            Self::TooMany { seconds } => row(
+                "TooManySessions",
+                Receiver,
+                429,
+                false,
+                Some(*seconds),
+                "Too many new sessions from this address. Nothing was executed; try again later.",
+            ),
+            Self::Waited => row(
+                "Overloaded",
+                Receiver,
+                503,
+                false,
+                Some(1),
+                "There was no free place in time. Nothing was executed; try again.",
             ),
             Self::Placement(Refusal::NoNode) => row(
                 "NodeUnavailable",

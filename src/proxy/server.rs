@@ -15,9 +15,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::accept::{self, LeaveQueue};
 use super::listen::{self, ListenError};
+use super::tcp;
 use super::worker::{Load, Loads, Worker};
 use crate::config::model::Workers;
 use crate::gateway::{Gateway, ListenerSetup, Snapshot};
+use crate::upstream::NodeId;
 
 /// How often a worker hands over its log lines.
 const TICK: Duration = Duration::from_millis(200);
@@ -42,6 +44,8 @@ pub enum Command {
         /// Counts it in here.
         load: Load,
     },
+    /// Another worker needs a connection to this machine, which has as many as it may: give up an idle one.
+    GiveUpIdle(NodeId),
     /// Accept no more on these addresses, but leave what waits there to others who do; connections end with their next
     /// answer.
     Retire(Arc<[SocketAddr]>, Arc<()>),
@@ -109,7 +113,8 @@ impl Server {
             addresses.insert(configured, opened[0].local_addr()?);
             sockets.insert(configured, opened);
         }
-        let loads = Loads::new(count);
+        let loads = Loads::new(count, Arc::clone(&gateway));
+        gateway.pressure.set_descriptors(tcp::raise_descriptors().unwrap_or(0));
         let (commands, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
         let mut server =
             Self { gateway, commands, threads: Vec::new(), addresses, sockets, loads, retiring: Arc::default() };
@@ -163,8 +168,8 @@ impl Server {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
         std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-            let worker = Worker::new(index, gateway, loads, u64::from_ne_bytes(seed));
-            LocalSet::new().block_on(&runtime, run(worker, commands, others.into()));
+            let worker = Worker::new(index, gateway, loads, others.into(), u64::from_ne_bytes(seed));
+            LocalSet::new().block_on(&runtime, run(worker, commands));
         })
     }
 
@@ -244,7 +249,7 @@ pub fn worker_count(configured: Workers) -> usize {
     }
 }
 
-async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>, others: Rc<[UnboundedSender<Command>]>) {
+async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     let ticking = spawn_local(tick(Rc::clone(&worker)));
     // Several to one address, where there are more sockets than workers.
     let mut accepting: HashMap<SocketAddr, Vec<oneshot::Sender<LeaveQueue>>> = HashMap::new();
@@ -256,7 +261,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>, other
                 Ok(listener) => {
                     let (stop, stopped) = oneshot::channel();
                     accepting.entry(configured).or_default().push(stop);
-                    let task = accept::accept(Rc::clone(&worker), listener, configured, Rc::clone(&others), stopped);
+                    let task = accept::accept(Rc::clone(&worker), listener, configured, stopped);
                     accepters.push(spawn_local(task));
                 }
                 Err(error) => tracing::error!(%configured, %error, "a worker cannot use its listening socket"),
@@ -281,6 +286,7 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>, other
                 Ok(stream) => accept::begin(&worker, stream, peer, setup, load),
                 Err(error) => tracing::warn!(%error, "a connection is lost on its way from another worker"),
             },
+            Command::GiveUpIdle(node) => worker.pool.give_up_idle(node),
             Command::Stop(within) => {
                 limit = within;
                 break;
@@ -291,8 +297,10 @@ async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>, other
     for accepter in accepters {
         let _ = accepter.await;
     }
-    while let Ok(Command::Adopt { stream, peer, setup, load }) = commands.try_recv() {
-        if let Ok(stream) = TcpStream::from_std(stream) {
+    while let Ok(command) = commands.try_recv() {
+        if let Command::Adopt { stream, peer, setup, load } = command
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
             accept::begin(&worker, stream, peer, setup, load);
         }
     }

@@ -48,6 +48,10 @@ impl<C: Client> Client for Tap<'_, C> {
         self.client.trailers()
     }
 
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.client.poll_gone(cx)
+    }
+
     fn interim(&mut self, head: &Response) {
         self.client.interim(head);
     }

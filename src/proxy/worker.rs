@@ -1,17 +1,24 @@
 //! One worker: a thread with its own runtime, its own connections and its own pool of node connections.
 
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
+
 use super::buffer::Buffers;
 use super::pool::Pool;
 use super::request_id::Serial;
+use super::server::Command;
 use super::stop::Stop;
 use crate::gateway::Gateway;
 use crate::telemetry::Lines;
 use crate::telemetry::metrics::Tally;
+use crate::upstream::NodeId;
 
 /// What the connections of one worker share. Never leaves its thread.
 #[derive(Debug)]
@@ -30,42 +37,58 @@ pub struct Worker {
     pub tally: Arc<Tally>,
     /// Whether it is time to go.
     pub stop: Stop,
+    /// Where every worker, this one included, hears of what another wants.
+    pub others: Rc<[UnboundedSender<Command>]>,
     /// Client connections of every worker.
     pub loads: Arc<Loads>,
+    /// Connections that are being refused.
+    pub refusing: Cell<usize>,
     random: Cell<u64>,
     request_ids: (u64, u64, Cell<u64>),
 }
 
 /// Client connections of each worker, so that one with many can hand new ones on.
 #[derive(Debug)]
-pub struct Loads(Vec<AtomicUsize>);
+pub struct Loads {
+    counts: Vec<AtomicUsize>,
+    listeners: Mutex<HashMap<SocketAddr, Arc<AtomicUsize>>>,
+    gateway: Arc<Gateway>,
+}
 
 impl Loads {
     /// No connections yet, for so many workers.
-    pub fn new(workers: usize) -> Arc<Self> {
-        Arc::new(Self((0..workers).map(|_| AtomicUsize::new(0)).collect()))
+    pub fn new(workers: usize, gateway: Arc<Gateway>) -> Arc<Self> {
+        let counts = (0..workers).map(|_| AtomicUsize::new(0)).collect();
+        Arc::new(Self { counts, listeners: Mutex::default(), gateway })
+    }
+
+    /// Where the connections of a listener are counted, by its configured address.
+    pub fn of_listener(&self, configured: SocketAddr) -> Arc<AtomicUsize> {
+        Arc::clone(self.listeners.lock().entry(configured).or_default())
     }
 
     /// Connections of this worker.
     pub fn of(&self, worker: usize) -> usize {
-        self.0[worker].load(Ordering::Relaxed)
+        self.counts[worker].load(Ordering::Relaxed)
     }
 
     /// All connections.
     pub fn total(&self) -> usize {
-        self.0.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
     /// The worker with the fewest connections, and how many.
     pub fn least(&self) -> (usize, usize) {
-        let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed)).enumerate();
+        let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).enumerate();
         counts.min_by_key(|(_, count)| *count).unwrap_or_default()
     }
 
     /// Counts a connection in; it counts out when dropped.
-    pub fn enter(self: &Arc<Self>, worker: usize) -> Load {
-        self.0[worker].fetch_add(1, Ordering::Relaxed);
-        Load { loads: Arc::clone(self), worker }
+    pub fn enter(self: &Arc<Self>, worker: usize, listener: &Arc<AtomicUsize>) -> Load {
+        self.counts[worker].fetch_add(1, Ordering::Relaxed);
+        listener.fetch_add(1, Ordering::Relaxed);
+        self.gateway.pressure.enter();
+        Load { loads: Arc::clone(self), worker, listener: Arc::clone(listener) }
     }
 }
 
@@ -74,11 +97,14 @@ impl Loads {
 pub struct Load {
     loads: Arc<Loads>,
     worker: usize,
+    listener: Arc<AtomicUsize>,
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.loads.0[self.worker].fetch_sub(1, Ordering::Relaxed);
+        self.loads.counts[self.worker].fetch_sub(1, Ordering::Relaxed);
+        self.listener.fetch_sub(1, Ordering::Relaxed);
+        self.loads.gateway.pressure.leave();
     }
 }
 
@@ -87,17 +113,25 @@ static NEXT_CONNECTION: std::sync::atomic::AtomicU64 = std::sync::atomic::Atomic
 
 impl Worker {
     /// A worker of this gateway. `seed` starts its random numbers.
-    pub fn new(index: usize, gateway: Arc<Gateway>, loads: Arc<Loads>, seed: u64) -> Rc<Self> {
+    pub fn new(
+        index: usize,
+        gateway: Arc<Gateway>,
+        loads: Arc<Loads>,
+        others: Rc<[UnboundedSender<Command>]>,
+        seed: u64,
+    ) -> Rc<Self> {
         let lines = gateway.access_log.lines();
         let tally = gateway.tally();
         Rc::new(Self {
             index,
-            gateway,
-            buffers: Buffers::default(),
+            refusing: Cell::new(0),
+            buffers: Buffers::new(gateway.pressure.buffers_of_worker()),
             pool: Pool::default(),
             lines,
             tally,
+            gateway,
             stop: Stop::default(),
+            others,
             loads,
             random: Cell::new(seed | 1),
             request_ids: (seed.rotate_left(17) ^ 0x9e37_79b9_7f4a_7c15, scatter(seed.rotate_left(41)), Cell::new(0)),
@@ -121,6 +155,17 @@ impl Worker {
         count.set(next);
         // Zeros are no valid ids of a trace and its parent.
         Serial { worker: (*worker).max(1), request: scatter(seed ^ (next << 8 | self.index as u64 & 0xff)).max(1) }
+    }
+
+    /// Asks every worker to give up an idle connection to this machine.
+    pub fn ask_for_connection(&self, node: NodeId) {
+        self.pool.give_up_idle(node);
+        for (index, other) in self.others.iter().enumerate() {
+            if index != self.index {
+                // One that has stopped keeps none.
+                let _ = other.send(Command::GiveUpIdle(node));
+            }
+        }
     }
 
     /// A number for a client connection, unique in this process.

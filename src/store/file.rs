@@ -5,7 +5,7 @@
 //! | `castile` | `schema` | 1, as 4 bytes, least significant first |
 //! | `castile` | `check` | the fingerprint of nothing under the file's fingerprint key, 16 bytes: whether a key fits |
 //! | `nodes` | number (`u32`) | affinity group, one zero byte, name of the node |
-//! | `conversations` | number (`u32`) | see [`record`](super::record) |
+//! | `conversations` | number (`u32`) | see [`record`] |
 //!
 //! A conversation's number is its place in the table of the gateway that wrote it, so a place that changes hands is
 //! overwritten, and the file holds at most `max_conversations` of them. A gateway of a later schema reads earlier ones;

@@ -3,7 +3,7 @@
 //! A store is a [`Sink`](crate::affinity::Sink) of the table's journal: it hears of every change and says how far it has
 //! come. The table is always the near cache; a request never reads a store. At the start the table is restored from it.
 //!
-//! One so far, in a file: [`Disk`]. Its [`file`] says how it is laid out, [`disk`] when it is written and what happens when
+//! One so far, in a file: [`Disk`]. Its [`mod@file`] says how it is laid out, [`disk`] when it is written and what happens when
 //! it cannot be, [`key`] where the key of its fingerprints is. Stores that several gateways share will have to be asked
 //! before a first bind as well; that is a question of placement, not of the journal.
 

@@ -55,7 +55,7 @@ impl Gate {
         keys.pins.push(PinKey { rule: 0, fingerprint, client_issued: true });
         let policy = Policy::default();
         let now = Now(self.now);
-        let ask = Ask { keys: &keys, nodes: &self.nodes, policy: &policy, tried: &[], now, random: key };
+        let ask = Ask { keys: &keys, nodes: &self.nodes, policy: &policy, tried: &[], held: None, now, random: key };
         let mut visit = self.affinity.place(&ask).expect("there are nodes");
         visit.commit(now).expect("nobody moves it");
         let second = LearntKey { rule: 1, fingerprint: Fingerprint(u128::from(key) | 1 << 127), kind: Learnt::Pin };

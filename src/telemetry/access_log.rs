@@ -261,6 +261,7 @@ mod tests {
             bytes_in: 0,
             bytes_out: 0,
             total_us: 0,
+            queued_us: None,
             node_us: None,
             learnt: 0,
             event: None,

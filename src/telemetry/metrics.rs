@@ -50,6 +50,11 @@ metrics! {
     DECISIONS: Counter "castile_decisions_total" "Requests by decision code: why they went where they went.";
     RESPONSES: Counter "castile_responses_total" "Requests by the status that the client got; 0 where it got none.";
     DURATION: Histogram "castile_request_duration_seconds" "Seconds from a request's head to the end of its answer.";
+    CLIENT_CONNECTIONS: Gauge "castile_connections" "Client connections that stand.";
+    CLIENT_CONNECTIONS_MAX: Gauge "castile_connections_max" "As many may: limits.connections, or half of the descriptors less a reserve.";
+    CLIENT_CONNECTIONS_REFUSED: Counter "castile_connections_refused_total" "Client connections refused, or left waiting, for what was scarce.";
+    BUFFER_BYTES: Gauge "castile_buffer_bytes" "Bytes of buffers in use.";
+    BUFFER_BYTES_MAX: Gauge "castile_buffer_bytes_max" "limits.buffers.";
     ACCESS_LOG_DROPPED: Counter "castile_access_log_dropped_lines_total" "Lines of the access log lost because the disk was too slow or full.";
     AUDIT_RECORDS: Counter "castile_audit_records_total" "Records written to the audit stream.";
     AUDIT_WAITING: Gauge "castile_audit_waiting_records" "Records that wait to be written to it.";
@@ -77,6 +82,8 @@ metrics! {
     NODE_EJECTIONS: Counter "castile_node_ejections_total" "How often a machine was ejected because it failed in a row.";
     NODE_HEALTH_CHANGES: Counter "castile_node_health_changes_total" "How often the health of a machine changed.";
     NODE_IN_FLIGHT: Gauge "castile_node_requests_in_flight" "Requests that a machine works on for this gateway.";
+    NODE_WAITING: Gauge "castile_node_waiting_requests" "Requests that wait for a place at a machine, by rank: pinned ones go first; a new one that waits for any of several machines counts at each.";
+    TURNS_WAITING: Gauge "castile_waiting_for_turn" "Requests that wait until their conversation has a turn for them (sticky.concurrency).";
     NODE_CONNECTIONS: Gauge "castile_node_connections" "Open connections to a machine.";
     NODE_IDLE: Gauge "castile_node_idle_connections" "Of these, those that wait for a request.";
     NODE_CONVERSATIONS: Gauge "castile_node_conversations" "Conversations pinned to a machine.";

@@ -56,6 +56,8 @@ pub struct Record<'a> {
     pub total_us: u64,
     /// Microseconds from the node's connection to the first byte of its response.
     pub node_us: Option<u64>,
+    /// Microseconds that it waited for a place at a node, or for a turn in its conversation, where it did.
+    pub queued_us: Option<u64>,
     /// Keys learnt from the answer.
     pub learnt: u32,
     /// What became of the conversation: `lost`, `ended`, `replaced`.
@@ -111,6 +113,9 @@ impl Record<'_> {
         line.number(label!("total_us"), self.total_us);
         if let Some(node_us) = self.node_us {
             line.number(label!("node_us"), node_us);
+        }
+        if let Some(queued_us) = self.queued_us {
+            line.number(label!("queued_us"), queued_us);
         }
         line.number(label!("learnt"), self.learnt.into());
         line.optional(label!("event"), self.event);
@@ -300,6 +305,7 @@ mod tests {
             bytes_out: 2,
             total_us: 3,
             node_us: None,
+            queued_us: None,
             learnt: 0,
             event: None,
             retries: 0,

@@ -68,15 +68,19 @@ impl NodeSet {
         Some(node)
     }
 
-    fn candidates<'s, 'p>(&'s self, pick: &Pick<'p>) -> impl Iterator<Item = &'s Node> + use<'s, 'p> {
+    /// The nodes that [`NodeSet::pick`] would choose from if all had room.
+    pub fn eligible<'s, 'p>(&'s self, pick: &Pick<'p>) -> impl Iterator<Item = &'s Node> + use<'s, 'p> {
         let Pick { exclude, group, now_ms, .. } = *pick;
         let panics = self.panics(now_ms);
         self.nodes().iter().filter(move |node| {
             (node.takes_new(now_ms) || panics && node.takes_new(u64::MAX))
-                && node.has_room()
                 && !exclude.contains(&node.id)
                 && group.is_none_or(|group| node.group.as_deref() == Some(group))
         })
+    }
+
+    fn candidates<'s, 'p>(&'s self, pick: &Pick<'p>) -> impl Iterator<Item = &'s Node> + use<'s, 'p> {
+        self.eligible(pick).filter(|node| node.has_room())
     }
 
     /// Whether ejection leaves too few nodes.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use super::gate::{Gate, Rank};
+
 /// A machine, by its number in the [`super::Registry`]. Valid as long as the process; never stored or sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub(crate) u32);
@@ -53,8 +55,8 @@ pub struct Live {
     id: NodeId,
     group: Arc<str>,
     name: Arc<str>,
-    requests: AtomicU32,
-    connections: AtomicU32,
+    pub(super) requests: Gate,
+    pub(super) connections: Gate,
     idle_connections: AtomicU32,
     conversations: AtomicU64,
     last_chosen_ms: AtomicU64,
@@ -90,8 +92,8 @@ impl Live {
             id,
             group,
             name,
-            requests: AtomicU32::new(0),
-            connections: AtomicU32::new(0),
+            requests: Gate::default(),
+            connections: Gate::default(),
             idle_connections: AtomicU32::new(0),
             conversations: AtomicU64::new(0),
             last_chosen_ms: AtomicU64::new(0),
@@ -129,12 +131,27 @@ impl Live {
 
     /// Requests it is working on for us.
     pub fn requests(&self) -> u32 {
-        self.requests.load(Relaxed)
+        self.requests.count()
+    }
+
+    /// Requests of this rank that wait for a place here. New work that waits for any of several nodes counts at each.
+    pub fn waiting(&self, rank: Rank) -> u32 {
+        self.requests.waiting(rank)
+    }
+
+    /// Whether one more request would be admitted at once (0 = no limit).
+    pub fn has_room(&self, limit: u32) -> bool {
+        self.requests.has_room(limit)
+    }
+
+    /// Whether a request waits for a connection: then none is kept idle.
+    pub fn wants_connection(&self) -> bool {
+        self.connections.is_awaited()
     }
 
     /// Open connections, idle ones included.
     pub fn connections(&self) -> u32 {
-        self.connections.load(Relaxed)
+        self.connections.count()
     }
 
     /// Open connections that wait for a request.
@@ -222,7 +239,11 @@ impl Live {
 
     /// Sets what checks say. True if that is new.
     pub fn set_health(&self, health: Health) -> bool {
-        self.health.swap(health as u8, Relaxed) != health as u8
+        let is_new = self.health.swap(health as u8, Relaxed) != health as u8;
+        if is_new {
+            self.requests.recall();
+        }
+        is_new
     }
 
     /// Sets what checks say, as of `now_ms`. If that is new: for how many milliseconds the state before held; 0 for the first.
@@ -241,7 +262,11 @@ impl Live {
 
     /// Sets what the operator wants. True if that is new.
     pub fn set_admin(&self, admin: Admin) -> bool {
-        self.admin.swap(admin as u8, Relaxed) != admin as u8
+        let is_new = self.admin.swap(admin as u8, Relaxed) != admin as u8;
+        if is_new {
+            self.requests.recall();
+        }
+        is_new
     }
 
     /// Sets what the operator wants, as of `now_ms`, and gives what it was. Who returns from maintenance starts slowly.
@@ -271,25 +296,31 @@ impl Live {
         self.ejected_until_ms.store(ms, Relaxed);
     }
 
-    /// Admits one request if fewer than `limit` are running (0 = no limit).
+    /// Admits one request if fewer than `limit` are running (0 = no limit) and nobody waits.
     pub fn try_enter(self: &Arc<Self>, limit: u32) -> Option<InFlight> {
-        add_within(&self.requests, limit).then(|| self.admitted())
+        self.requests.try_enter(limit).then(|| self.admitted())
     }
 
     /// Admits one request whatever the limit.
     pub fn enter(self: &Arc<Self>) -> InFlight {
-        self.requests.fetch_add(1, Relaxed);
+        self.requests.enter();
         self.admitted()
     }
 
-    fn admitted(self: &Arc<Self>) -> InFlight {
+    /// One request that its gate has counted in.
+    pub(super) fn admitted(self: &Arc<Self>) -> InFlight {
         self.served.fetch_add(1, Relaxed);
         InFlight { live: Arc::clone(self) }
     }
 
-    /// Counts one connection if fewer than `limit` are open (0 = no limit).
+    /// Counts one connection if fewer than `limit` are open (0 = no limit) and nobody waits for one.
     pub fn try_open(self: &Arc<Self>, limit: u32) -> Option<OpenConnection> {
-        add_within(&self.connections, limit).then(|| OpenConnection { live: Arc::clone(self), idle: false })
+        self.connections.try_enter(limit).then(|| self.opened())
+    }
+
+    /// One connection that its gate has counted in.
+    pub(super) fn opened(self: &Arc<Self>) -> OpenConnection {
+        OpenConnection { live: Arc::clone(self), idle: false }
     }
 
     pub(super) fn chosen(&self, now_ms: u64) {
@@ -315,15 +346,6 @@ impl Live {
     }
 }
 
-/// Adds one unless that would exceed `limit` (0 = no limit).
-fn add_within(count: &AtomicU32, limit: u32) -> bool {
-    if limit == 0 {
-        count.fetch_add(1, Relaxed);
-        return true;
-    }
-    count.fetch_update(Relaxed, Relaxed, |n| (n < limit).then_some(n + 1)).is_ok()
-}
-
 /// One request on a machine; dropping it counts it out.
 #[derive(Debug)]
 pub struct InFlight {
@@ -339,7 +361,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.live.requests.fetch_sub(1, Relaxed);
+        self.live.requests.leave();
     }
 }
 
@@ -356,20 +378,42 @@ impl OpenConnection {
         &self.live
     }
 
-    /// Says whether it waits for a request.
-    pub fn set_idle(&mut self, idle: bool) {
-        match (self.idle, idle) {
-            (false, true) => self.live.idle_connections.fetch_add(1, Relaxed),
-            (true, false) => self.live.idle_connections.fetch_sub(1, Relaxed),
-            _ => return,
-        };
-        self.idle = idle;
+    /// It waits for a request from now on, if fewer than `limit` do. False: it is to be closed.
+    pub fn rest(&mut self, limit: u32) -> bool {
+        let count = &self.live.idle_connections;
+        self.idle =
+            self.idle || count.fetch_update(Relaxed, Relaxed, |idle| (idle < limit).then_some(idle + 1)).is_ok();
+        self.idle
+    }
+
+    /// It carries a request.
+    pub fn use_it(&mut self) {
+        if std::mem::take(&mut self.idle) {
+            self.live.idle_connections.fetch_sub(1, Relaxed);
+        }
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.set_idle(false);
-        self.live.connections.fetch_sub(1, Relaxed);
+        self.use_it();
+        self.live.connections.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_connections_rest_than_may() {
+        let live = Arc::new(Live::new(NodeId(0), "g".into(), "n".into()));
+        let mut open: Vec<_> = (0..3).map(|_| live.try_open(3).expect("room")).collect();
+        assert!(live.try_open(3).is_none());
+        assert_eq!(open.iter_mut().map(|one| one.rest(2)).collect::<Vec<_>>(), [true, true, false]);
+        open[0].use_it();
+        assert!(open[2].rest(2) && !open[0].rest(2));
+        drop(open);
+        assert_eq!((live.connections(), live.idle_connections()), (0, 0));
     }
 }

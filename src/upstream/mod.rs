@@ -7,17 +7,21 @@
 
 mod balance;
 mod events;
+mod gate;
 mod health;
 mod live;
 mod node;
 mod observed;
 mod ramp;
 mod registry;
+mod wait;
 
 pub use balance::{Balance, Pick};
 pub use events::{UpstreamEvents, Waiting};
+pub use gate::{Rank, Settled, Ticket};
 pub use health::{Checked, together};
 pub use live::{Admin, Health, InFlight, Live, NodeId, OpenConnection};
 pub use node::{Node, NodeLimits, NodeSet, NodeSpec};
 pub use observed::EJECT_MAX;
 pub use registry::Registry;
+pub use wait::InLine;

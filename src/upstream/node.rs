@@ -119,9 +119,9 @@ impl Node {
         }
     }
 
-    /// Whether the node has room for another request.
+    /// Whether the node has room for another request, and nobody waits for it.
     pub fn has_room(&self) -> bool {
-        self.limits.requests == 0 || self.live.requests() < self.limits.requests
+        self.live.has_room(self.limits.requests)
     }
 }
 

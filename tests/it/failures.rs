@@ -234,7 +234,7 @@ fn a_client_that_goes_away_in_the_middle_of_its_request_ends_it_at_the_node() {
     });
     let castile = Castile::start(&config(&[&node], ""));
     let mut client = castile.client();
-    client.send("POST /app HTTP/1.1\r\nHost: h\r\nContent-Length: 8\r\n\r\nhalf");
+    client.send("POST /app HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nhalf");
     asked.wait();
     client.reset();
     gone.wait();
@@ -293,7 +293,8 @@ fn a_node_at_its_limit_is_passed_over_and_pinned_requests_may_try_again() {
             ok(&fields, envelope(&header, "<ok/>"))
         })
     });
-    let castile = Castile::start(&config(&[&nodes[0], &nodes[1]], &format!("{AXIS2}\nlimits: {{requests: 1}}")));
+    let castile =
+        Castile::start(&config(&[&nodes[0], &nodes[1]], &format!("{AXIS2}\nlimits: {{requests: 1, queue: 0}}")));
     let (id, owner) = login(&castile);
     let mut slow = castile.client();
     slow.send(post("X-Slow: yes\r\n", envelope(&group_id(&id), "<slow/>")));

@@ -335,7 +335,7 @@ fn an_answer_may_come_before_the_request_is_whole() {
     });
     let castile = Castile::start(&config(&[&node], ""));
     let mut client = castile.client();
-    client.send("POST /app HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n12345");
+    client.send("POST /app HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n12345");
     let answer = client.answer();
     assert_eq!((answer.status(), answer.text().as_str()), (413, "big"));
     client.expect_close();

@@ -42,7 +42,13 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn field(&self, name: &str) -> Option<&str> {
+    /// The status.
+    pub fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    /// The value of the first field of this name.
+    pub fn field(&self, name: &str) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
     }
 
@@ -58,6 +64,7 @@ pub struct Client {
 }
 
 impl Client {
+    /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let sender = runtime.block_on(async {
@@ -81,7 +88,7 @@ impl Client {
     }
 
     /// Sends these messages at once, each with these fields, and gives the answers.
-    fn ask_all(&self, fields: &[(&str, &str)], messages: Vec<Vec<u8>>) -> Vec<Answer> {
+    pub fn ask_all(&self, fields: &[(&str, &str)], messages: Vec<Vec<u8>>) -> Vec<Answer> {
         let all = async {
             let exchanges: Vec<_> = messages
                 .into_iter()
@@ -105,6 +112,22 @@ impl Client {
             answers
         };
         self.runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await.expect("answers in time") })
+    }
+
+    /// Sends a request and goes away before its answer.
+    pub fn abandon(self, message: Vec<u8>) {
+        let request = http::Request::post("http://h/app").header("content-type", "text/xml");
+        let request = request.body(Whole(Some(message.into()))).expect("a request");
+        let mut sender = self.sender.clone();
+        let sent = async {
+            let exchange = tokio::spawn(async move { sender.send_request(request).await.is_ok() });
+            // The connection's task gets a turn to write it.
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+            exchange.abort();
+        };
+        self.runtime.block_on(sent);
     }
 
     pub fn ask(&self, fields: &[(&str, &str)], message: impl Into<Vec<u8>>) -> Answer {

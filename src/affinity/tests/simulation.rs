@@ -172,7 +172,7 @@ impl Simulation {
                 self.fail(&format!("client {id} lost while its node serves"))
             }
             Err(Refusal::SessionLost { .. }) => drop(self.clients.remove(&id)),
-            Err(Refusal::Busy { .. } | Refusal::NoNode) => {}
+            Err(Refusal::Busy { .. } | Refusal::AllBusy | Refusal::NoNode) => {}
             Err(refusal) => self.fail(&format!("unexpected: {refusal}")),
         }
     }

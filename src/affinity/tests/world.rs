@@ -107,7 +107,15 @@ impl World {
 
     fn ask<'a>(&'a mut self, keys: &'a RequestKeys, tried: &'a [crate::upstream::NodeId]) -> Ask<'a> {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        Ask { keys, nodes: &self.nodes, policy: &self.policy, tried, now: Now(self.now), random: self.random }
+        Ask {
+            keys,
+            nodes: &self.nodes,
+            policy: &self.policy,
+            tried,
+            held: None,
+            now: Now(self.now),
+            random: self.random,
+        }
     }
 
     pub fn answer(&self, mut visit: Visit, answer: &str) -> Learning {

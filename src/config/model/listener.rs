@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::{ListenerLimits, TcpKeepAlive};
 use crate::session::spec::Mark;
 
 /// An address that Castile accepts connections on.
@@ -25,6 +26,10 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// How long a client may take.
     pub timeouts: ListenerTimeouts,
+    /// How silent connections are kept alive; `None` = not.
+    pub tcp_keep_alive: Option<TcpKeepAlive>,
+    /// Its limits.
+    pub limits: ListenerLimits,
     /// A path that answers whether this gateway is ready, without going to any node.
     pub health_path: Option<String>,
 }

@@ -4,6 +4,7 @@
 
 mod affinity;
 mod audit;
+mod limits;
 mod listener;
 mod policy;
 mod process;
@@ -15,6 +16,7 @@ mod values;
 
 pub use affinity::{Affinity, Durability, OnStoreDown, Store, WhenFull};
 pub use audit::Audit;
+pub use limits::{ListenerLimits, ProcessLimits, Rate, TcpKeepAlive};
 pub use listener::{CertificateFormat, ClientAuth, ForwardClientCert, Listener, ListenerTimeouts, ListenerTls};
 pub use policy::{Balance, Check, Health, Limits, NodeTls, Observe, Probe, RequestFraming, Rewrite, Timeouts};
 pub use process::{
@@ -44,6 +46,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// The affinity table and its store.
     pub affinity: Affinity,
+    /// Limits of the process.
+    pub limits: ProcessLimits,
     /// How much of a message is read for rules.
     pub inspect: Inspect,
     /// How faults of our own travel.
@@ -74,6 +78,7 @@ impl Default for Config {
             routes: Vec::new(),
             upstreams: Vec::new(),
             affinity: Affinity::default(),
+            limits: ProcessLimits::default(),
             inspect: Inspect::default(),
             faults: Faults::default(),
             request_id: Some(RequestIds::default()),

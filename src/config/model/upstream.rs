@@ -1,6 +1,6 @@
 //! Upstreams: the nodes that serve one application, with their policies.
 
-use super::{Balance, Health, Limits, NodeTls, NodeUrl, RequestFraming, Rewrite, Sticky, Timeouts};
+use super::{Balance, Health, Limits, NodeTls, NodeUrl, RequestFraming, Rewrite, Sticky, TcpKeepAlive, Timeouts};
 use crate::session::spec::{Connection, Mark};
 
 /// The nodes that serve one application, with their policies.
@@ -24,6 +24,8 @@ pub struct Upstream {
     pub connection: Option<Connection>,
     /// Whether node connections are used again.
     pub keep_alive: bool,
+    /// How silent node connections are kept alive; `None` = not.
+    pub tcp_keep_alive: Option<TcpKeepAlive>,
     /// How request bodies are framed towards nodes.
     pub request_framing: RequestFraming,
     /// The `Host` that nodes see.
@@ -58,6 +60,7 @@ impl Upstream {
             nodes_share_sessions: NodesShareSessions::default(),
             connection: None,
             keep_alive: true,
+            tcp_keep_alive: Some(TcpKeepAlive::default()),
             request_framing: RequestFraming::default(),
             host: HostHeader::default(),
             tls: None,

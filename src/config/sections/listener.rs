@@ -1,7 +1,7 @@
 //! `listeners:`, and `tls:` as on listeners.
 
 use super::names::{FIELD_NAME, NAME};
-use super::{FILE, FLAG};
+use super::{FILE, FLAG, limits};
 use crate::config::forms::{ADDRESS, Checked, NETWORK, Time, Word};
 use crate::config::model::{CertificateFormat, ClientAuth, ForwardClientCert, Listener, ListenerTimeouts, ListenerTls};
 use crate::config::read::{Section, Slot};
@@ -27,12 +27,25 @@ pub fn listener(s: &mut Section) -> Option<Listener> {
     let trusted_proxies =
         s.many("trusted_proxies", "Networks whose Forwarded and X-Forwarded-* are believed.", NETWORK);
     let timeouts = s.section("timeouts", "How long a client may take.", timeouts).unwrap_or_default();
+    let tcp_keep_alive = limits::tcp_keep_alive(s);
+    let limits = s.section("limits", "Its limits.", limits::listener).unwrap_or_default();
     let health_path = s.optional(
         "health_path",
         "A path that answers whether this gateway is ready.",
         Checked("a path such as /ready", health_path),
     );
-    Some(Listener { at, name: name?, address: address?, tls, proxy_protocol, trusted_proxies, timeouts, health_path })
+    Some(Listener {
+        at,
+        name: name?,
+        address: address?,
+        tls,
+        proxy_protocol,
+        trusted_proxies,
+        timeouts,
+        tcp_keep_alive,
+        limits,
+        health_path,
+    })
 }
 
 fn timeouts(s: &mut Section) -> ListenerTimeouts {

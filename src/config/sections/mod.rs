@@ -3,6 +3,7 @@
 mod affinity;
 mod audit;
 mod health;
+mod limits;
 mod listener;
 mod names;
 mod node;
@@ -59,6 +60,7 @@ pub fn config(s: &mut Section) -> Config {
         })
         .unwrap_or_default();
     let affinity = s.section("affinity", "The affinity table and its store.", affinity::affinity).unwrap_or_default();
+    let limits = s.section("limits", "Limits of the process.", limits::process).unwrap_or_default();
     let inspect =
         s.section("inspect", "How much of a message is read for rules.", process::inspect).unwrap_or_default();
     let faults = s.section("faults", "How faults of the gateway itself travel.", process::faults).unwrap_or_default();
@@ -83,6 +85,7 @@ pub fn config(s: &mut Section) -> Config {
         routes,
         upstreams,
         affinity,
+        limits,
         inspect,
         faults,
         request_id,

@@ -1,7 +1,7 @@
 //! `upstreams:`.
 
 use super::names::NAME;
-use super::{FILE, FLAG, health, node, sticky};
+use super::{FILE, FLAG, health, limits, node, sticky};
 use crate::config::forms::{Checked, Count, Parsed, Time, Word, n32};
 use crate::config::model::{
     Balance, HostHeader, Limits, NodeTls, NodesShareSessions, RequestFraming, Rewrite, Timeouts, Upstream,
@@ -85,6 +85,7 @@ fn read(s: &mut Section, name: &str, at: Mark, namespaces: &Prefixes) -> Upstrea
         nodes_share_sessions: share,
         connection,
         keep_alive: s.value("keep_alive", "Whether node connections are used again.", FLAG, usual.keep_alive),
+        tcp_keep_alive: limits::tcp_keep_alive(s),
         request_framing: s.value(
             "request_framing",
             "How request bodies are framed towards nodes.",
@@ -106,7 +107,7 @@ fn read(s: &mut Section, name: &str, at: Mark, namespaces: &Prefixes) -> Upstrea
         health: s
             .section("health", "How it is known whether a node serves.", |s| health::health(s, namespaces))
             .unwrap_or_default(),
-        limits: s.section("limits", "Bounds per node, over all workers.", limits).unwrap_or_default(),
+        limits: s.section("limits", "Bounds per node, over all workers.", node_limits).unwrap_or_default(),
         timeouts: s.section("timeouts", "How long nodes may take.", timeouts).unwrap_or_default(),
         attempts: s.value(
             "attempts",
@@ -191,7 +192,7 @@ fn public_url(text: &str) -> Result<String, String> {
     }
 }
 
-fn limits(s: &mut Section) -> Limits {
+fn node_limits(s: &mut Section) -> Limits {
     let usual = Limits::default();
     Limits {
         requests: s.value("requests", "Requests at once.", n32(Count::to(MANY)), usual.requests),

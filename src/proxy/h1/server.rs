@@ -295,6 +295,10 @@ impl Client for H1Client<'_> {
         self.wire.trailers()
     }
 
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.wire.poll_gone(cx, &self.worker.buffers)
+    }
+
     fn interim(&mut self, head: &Response) {
         // HTTP/1.0 knows no interim responses (RFC 9110 §15.2).
         if self.version != Version::Http10 {

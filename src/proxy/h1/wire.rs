@@ -8,7 +8,7 @@ use tokio::io::AsyncWrite;
 
 use super::{BodyDecoder, BodyError, Framing, chunk_head, write_last_chunk};
 use crate::head::Fields;
-use crate::proxy::buffer::{Buffer, Buffers};
+use crate::proxy::buffer::{Buffer, Buffers, SMALL};
 use crate::proxy::stream::Stream;
 
 /// A connection with its buffers. One message at a time in either direction.
@@ -124,6 +124,25 @@ impl Wire {
                 return Poll::Ready(Fill::More);
             }
         }
+    }
+
+    /// Ready once the peer has ended its side or the connection is broken. Looks no further ahead than a small buffer: a
+    /// peer that has sent more is not watched.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<()> {
+        while self.input.len() < SMALL {
+            if self.input.is_empty() && ready!(self.stream.poll_readable(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            if !self.decoder.is_done() {
+                match ready!(self.poll_body(cx, buffers)) {
+                    Fill::More => {}
+                    Fill::Truncated | Fill::Failed(_) | Fill::Broken(_) => return Poll::Ready(()),
+                }
+            } else if !matches!(ready!(self.stream.poll_fill(cx, &mut self.input, buffers)), Ok(count) if count > 0) {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
     }
 
     /// Decodes what has arrived, moving body bytes together at the front.

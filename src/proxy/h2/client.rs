@@ -85,6 +85,10 @@ impl Client for H2Client {
         self.is_whole.then_some(&self.trailers)
     }
 
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sender.as_mut().map_or(Poll::Pending, |sender| sender.poll_closed(cx))
+    }
+
     fn interim(&mut self, _head: &Response) {
         // The library that speaks HTTP/2 for us cannot send interim responses; none is needed for the final one.
     }

@@ -1,0 +1,166 @@
+//! What all clients together use of what there is only so much of: descriptors, connections, buffers.
+//!
+//! Looked at when a connection is accepted; requests on connections that stand are never refused for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+
+use crate::affinity::Now;
+use crate::config::model;
+
+/// Descriptors that no client takes: listening sockets, logs, the admin API and whoever calls it.
+const RESERVE: u64 = 64;
+
+/// It is told that there is enough again when nothing was refused for so long, so that the log does not flap.
+const CALM_MS: u64 = 5_000;
+
+/// What is scarce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scarce {
+    /// `limits.connections`, or as many as descriptors allow.
+    Connections = 0,
+    /// `limits.connections` of the listener.
+    Listener = 1,
+    /// `limits.buffers`.
+    Buffers = 2,
+    /// The system has no descriptor left.
+    Descriptors = 3,
+}
+
+impl Scarce {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Connections, Self::Listener, Self::Buffers, Self::Descriptors];
+
+    /// The word in metrics and logs.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Listener => "listener",
+            Self::Buffers => "buffers",
+            Self::Descriptors => "descriptors",
+        }
+    }
+}
+
+/// What all clients together use.
+#[derive(Debug, Default)]
+pub struct Pressure {
+    /// Descriptors that the process may have; 0 = not known.
+    descriptors: AtomicU64,
+    connections: AtomicUsize,
+    /// Bytes of buffers in use, by worker.
+    buffers: Mutex<Vec<Arc<AtomicU64>>>,
+    refused: [AtomicU64; 4],
+    /// When a connection was last refused for it; 0 = not since it was told that there is room again.
+    refused_at: [AtomicU64; 4],
+}
+
+impl Pressure {
+    /// How many descriptors the process may have.
+    pub fn set_descriptors(&self, count: u64) {
+        self.descriptors.store(count, Relaxed);
+    }
+
+    /// Client connections that may stand. Unless the file says a number: half of the descriptors beyond a reserve, so that
+    /// each can have a node connection.
+    pub fn connections_max(&self, limits: &model::ProcessLimits) -> usize {
+        let auto = match self.descriptors.load(Relaxed) {
+            0 => usize::MAX,
+            count => usize::try_from(count.saturating_sub(RESERVE) / 2).unwrap_or(usize::MAX),
+        };
+        limits.connections.map_or(auto, |count| count as usize).max(1)
+    }
+
+    /// Client connections that stand.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+
+    /// A client connection begins.
+    pub fn enter(&self) {
+        self.connections.fetch_add(1, Relaxed);
+    }
+
+    /// A client connection has ended.
+    pub fn leave(&self) {
+        self.connections.fetch_sub(1, Relaxed);
+    }
+
+    /// Where one more worker says how many bytes its buffers hold.
+    pub fn buffers_of_worker(&self) -> Arc<AtomicU64> {
+        let bytes = Arc::<AtomicU64>::default();
+        self.buffers.lock().push(Arc::clone(&bytes));
+        bytes
+    }
+
+    /// Bytes that the buffers of all workers hold.
+    pub fn buffers(&self) -> u64 {
+        self.buffers.lock().iter().map(|bytes| bytes.load(Relaxed)).sum()
+    }
+
+    /// What keeps one more connection away, if anything does. `of_listener`: connections of its listener that stand.
+    pub fn looks(
+        &self,
+        limits: &model::ProcessLimits,
+        listener: &model::Listener,
+        of_listener: usize,
+    ) -> Option<Scarce> {
+        if self.connections() >= self.connections_max(limits) {
+            return Some(Scarce::Connections);
+        }
+        if listener.limits.connections.is_some_and(|most| of_listener >= most as usize) {
+            return Some(Scarce::Listener);
+        }
+        (self.buffers() >= limits.buffers).then_some(Scarce::Buffers)
+    }
+
+    /// Takes note that a connection was refused. True if that is a change that is worth telling.
+    pub fn refuse(&self, why: Scarce, now: Now) -> bool {
+        self.refused[why as usize].fetch_add(1, Relaxed);
+        self.refused_at[why as usize].swap(now.0, Relaxed) == 0
+    }
+
+    /// Takes note that a connection was taken. What there is enough of again, and worth telling.
+    pub fn take(&self, now: Now) -> impl Iterator<Item = Scarce> + '_ {
+        Scarce::ALL.into_iter().filter(move |why| {
+            let at = self.refused_at[*why as usize].load(Relaxed);
+            let is_over = at != 0 && now.0 >= at + CALM_MS;
+            is_over && self.refused_at[*why as usize].compare_exchange(at, 0, Relaxed, Relaxed).is_ok()
+        })
+    }
+
+    /// Connections refused since the process began.
+    pub fn refused(&self, why: Scarce) -> u64 {
+        self.refused[why as usize].load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_can_have_a_node_connection_unless_the_file_says_otherwise() {
+        let pressure = Pressure::default();
+        let limits = model::ProcessLimits::default();
+        assert_eq!(pressure.connections_max(&limits), usize::MAX);
+        pressure.set_descriptors(1024);
+        assert_eq!(pressure.connections_max(&limits), 480);
+        pressure.set_descriptors(10);
+        assert_eq!(pressure.connections_max(&limits), 1);
+        assert_eq!(pressure.connections_max(&model::ProcessLimits { connections: Some(7), ..limits }), 7);
+    }
+
+    #[test]
+    fn a_change_of_state_is_told_once() {
+        let pressure = Pressure::default();
+        assert_eq!([1, 2].map(|now| pressure.refuse(Scarce::Buffers, Now(now))), [true, false]);
+        assert_eq!(pressure.refused(Scarce::Buffers), 2);
+        assert_eq!(pressure.take(Now(CALM_MS)).count(), 0, "it may come again at once");
+        assert_eq!(pressure.take(Now(CALM_MS + 2)).collect::<Vec<_>>(), [Scarce::Buffers]);
+        assert_eq!(pressure.take(Now(CALM_MS + 3)).count(), 0);
+        assert!(pressure.refuse(Scarce::Buffers, Now(CALM_MS + 4)));
+    }
+}
