@@ -171,8 +171,9 @@ impl Succession {
             Event::Visitor(visitor) => self.receive(visitor, gateway, server, admin),
             Event::Progress(Progress::Ready { kept, link, pid }) => {
                 server.retire(&kept);
-                // The successor has put its own socket in the place of this one.
-                self.door = None;
+                if let Some(door) = self.door.take() {
+                    door.leave();
+                }
                 let limit = gateway.snapshot().config.handover.limit;
                 let connections = server.connections();
                 tracing::info!(pid, connections, ?limit, "handed over; connections end with their next answer");
