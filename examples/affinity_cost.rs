@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use castile::affinity::{Affinity, Ask, End, Limits, Now, Outcome, Policy};
-use castile::session::{Fingerprint, Learnt, LearntKey, PinKey, RequestKeys};
+use castile::session::{Fingerprint, Learnt, LearntKey, NameTag, PinKey, RequestKeys};
 use castile::upstream::{Balance, NodeSet, NodeSpec, Registry};
 
 #[global_allocator]
@@ -87,7 +87,7 @@ impl Bench {
     }
 
     fn first(&self, i: u64) {
-        let learnt = LearntKey { rule: 0, fingerprint: key(i, 1), kind: Learnt::Pin };
+        let learnt = LearntKey { rule: 0, fingerprint: key(i, 1), kind: Learnt::Pin, name: NameTag::default() };
         self.exchange(&one(key(i, 0), true), &[learnt]);
     }
 
@@ -102,7 +102,7 @@ impl Bench {
 
 fn one(fingerprint: Fingerprint, client_issued: bool) -> RequestKeys {
     let mut keys = RequestKeys::default();
-    keys.pins.push(PinKey { rule: 0, fingerprint, client_issued });
+    keys.pins.push(PinKey { rule: 0, fingerprint, client_issued, name: NameTag::default() });
     keys
 }
 

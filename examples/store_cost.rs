@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use castile::affinity::{Affinity, Ask, End, Limits, Now, Outcome, Policy};
-use castile::session::{Fingerprint, Learnt, LearntKey, PinKey, RequestKeys};
+use castile::session::{Fingerprint, Learnt, LearntKey, NameTag, PinKey, RequestKeys};
 use castile::store::Opened;
 use castile::upstream::{Balance, NodeSet, NodeSpec, Registry};
 
@@ -105,7 +105,7 @@ impl Gate {
             Fingerprint(u128::from(mixed ^ mixed >> 29) << 64 | u128::from(mixed.rotate_left(32)))
         };
         let mut keys = RequestKeys::default();
-        keys.pins.push(PinKey { rule: 0, fingerprint: print(0), client_issued: true });
+        keys.pins.push(PinKey { rule: 0, fingerprint: print(0), client_issued: true, name: NameTag::default() });
         for round in 0..2 {
             let ask = Ask {
                 keys: &keys,
@@ -118,7 +118,7 @@ impl Gate {
             };
             let Ok(mut visit) = self.affinity.place(&ask) else { continue };
             if visit.commit(self.now).is_ok() && round == 0 {
-                let learnt = LearntKey { rule: 1, fingerprint: print(1), kind: Learnt::Pin };
+                let learnt = LearntKey { rule: 1, fingerprint: print(1), kind: Learnt::Pin, name: NameTag::default() };
                 visit.learn(&[learnt], &self.policy, self.now);
             }
             visit.finish(End::of(Outcome::Success), &self.policy, self.now);

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 
 use super::access::Denied;
 use super::capture::Lines;
-use super::{plain, reply};
+use super::{PREVIEW, plain, reply};
 use crate::gateway::{Gateway, unix_ms};
 use crate::telemetry::audit::{Act, Outcome};
 
@@ -32,14 +33,15 @@ impl Story {
 }
 
 /// Answers a request. What may change something is done only once there is a place for its record.
-pub async fn audited<B>(
+pub async fn audited(
     gateway: &Arc<Gateway>,
-    request: &Request<B>,
+    request: &Request<Bytes>,
     peer: SocketAddr,
     own: IpAddr,
     subject: Option<&str>,
 ) -> (Response<String>, Option<Lines>) {
-    let only_looks = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let only_looks =
+        matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) || request.uri().path() == PREVIEW;
     let mut place = None;
     if !only_looks {
         match gateway.audit.place().await {

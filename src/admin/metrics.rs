@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::nodes::{health_text, state_text};
+use crate::affinity::Code;
 use crate::gateway::{Gateway, Scarce, Snapshot, Upstream};
 use crate::telemetry::metrics::{self as m, Metric, Text};
-use crate::upstream::{Admin, Health, Live, Rank};
+use crate::telemetry::series::Event;
+use crate::upstream::{Admin, Fate, Health, Live, Rank};
 
 /// All metrics as text.
 pub fn text(gateway: &Gateway) -> String {
@@ -58,6 +60,7 @@ pub fn text(gateway: &Gateway) -> String {
         text.one(m::STORE_PENDING, store.pending() as f64);
     }
 
+    by_upstream(&mut text, &snapshot);
     upstreams(&mut text, &snapshot);
 
     // A machine has one set of numbers, however many upstreams name it.
@@ -87,6 +90,15 @@ pub fn text(gateway: &Gateway) -> String {
     each(m::NODE_IDLE, &|live| f64::from(live.idle_connections()));
     each(m::NODE_CONVERSATIONS, &|live| live.conversations() as f64);
     each(m::NODE_EJECTED, &|live| flag(live.is_ejected(now.0)));
+    let fates: Vec<_> = machines
+        .iter()
+        .flat_map(|live| {
+            Fate::ALL.iter().map(|fate| {
+                ([("group", &**live.group()), ("node", &**live.name()), ("event", fate.text())], live.fates.of(*fate))
+            })
+        })
+        .collect();
+    text.many(m::NODE_FATES, fates.iter().map(|(labels, count)| (&labels[..], *count as f64)));
     text.many(m::NODE_WAITING, waiting.iter().map(|(labels, value)| (&labels[..], *value)));
     text.one(m::TURNS_WAITING, gateway.affinity.waiting_for_turns() as f64);
     by_word(
@@ -108,6 +120,38 @@ pub fn text(gateway: &Gateway) -> String {
         |live| live.admin(),
     );
     text.finish()
+}
+
+/// What is counted of requests, by upstream and node.
+fn by_upstream(text: &mut Text, snapshot: &Snapshot) {
+    let all: Vec<_> = snapshot
+        .upstreams
+        .iter()
+        .flat_map(|upstream| {
+            let nodes = upstream.nodes.nodes().iter().map(|node| (Some(node.id), &*node.name)).chain([(None, "")]);
+            nodes.filter_map(|(id, name)| {
+                upstream
+                    .series(id)
+                    .map(|series| ([("upstream", upstream.config.name.as_str()), ("node", name)], series))
+            })
+        })
+        .collect();
+    let codes: Vec<_> = all
+        .iter()
+        .flat_map(|([upstream, node], series)| {
+            Code::ALL.iter().map(|code| ([*upstream, *node, ("code", code.text())], series.decisions(*code)))
+        })
+        .collect();
+    text.many(m::REQUESTS, codes.iter().map(|(labels, count)| (&labels[..], *count as f64)));
+    let events: Vec<_> = all
+        .iter()
+        .flat_map(|([upstream, node], series)| {
+            Event::ALL.iter().map(|event| ([*upstream, *node, ("event", event.text())], series.events(*event)))
+        })
+        .collect();
+    text.many(m::REQUEST_EVENTS, events.iter().map(|(labels, count)| (&labels[..], *count as f64)));
+    text.histograms(m::FIRST_BYTE, all.iter().map(|(labels, series)| (&labels[..], series.first_byte())));
+    text.histograms(m::UPSTREAM_DURATION, all.iter().map(|(labels, series)| (&labels[..], series.total())));
 }
 
 /// What is counted of each upstream.

@@ -8,6 +8,10 @@
 //! | `GET /v1/nodes` | read | all nodes |
 //! | `GET /v1/nodes/UPSTREAM/NODE` | read | one node, and how long it will still have conversations |
 //! | `POST /v1/nodes/UPSTREAM/NODE/{ready,drain,maint}` | operate | the node, changed |
+//! | `POST /v1/preview?after=CURSOR` | read | what taking over a configuration would do to conversations |
+//! | `GET /v1/reload` | read | reloads taken over and refused |
+//! | `POST /v1/reload?force=true` | admin | the same, before the reload asked for |
+//! | `/v1/conversations...` | read, operate | conversations: see `conversations` |
 //! | `POST /v1/capture?route=R&for=60s&limit=50` | admin | exchanges as they pass, masked, a line each |
 //!
 //! It runs on the runtime of the control plane; what it reads are atomics and the present snapshot, so that no request waits
@@ -15,9 +19,12 @@
 
 mod access;
 mod audited;
+mod body;
 mod capture;
+mod conversations;
 mod metrics;
 mod nodes;
+mod reload;
 mod subject;
 
 use std::convert::Infallible;
@@ -25,6 +32,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -46,6 +54,8 @@ use crate::gateway::Gateway;
 const CONNECTIONS_MAX: usize = 64;
 /// For a request's head, and for a TLS handshake.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Posted only because an outlook is too long for a query: it changes nothing.
+const PREVIEW: &str = "/v1/preview";
 /// Between accepting again after accepting failed, for want of descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -160,7 +170,13 @@ async fn serve(
     let service = service_fn(|request: Request<Incoming>| {
         let (gateway, subject) = (&gateway, subject.as_deref());
         async move {
-            let (answer, lines) = audited(gateway, &request, peer, own, subject).await;
+            let (head, body) = request.into_parts();
+            // Nothing else has a body.
+            let body = if head.uri.path() == PREVIEW { body::read(body).await } else { Ok(Bytes::new()) };
+            let (answer, lines) = match body {
+                Ok(body) => audited(gateway, &Request::from_parts(head, body), peer, own, subject).await,
+                Err(status) => (plain(status, "the body cannot be read"), None),
+            };
             Ok::<_, Infallible>(match lines {
                 Some(lines) => answer.map(|_| Page::Lines(Box::new(lines))),
                 None => answer.map(|text| Page::Text(Some(text.into()))),
@@ -184,10 +200,14 @@ enum Asked<'a> {
     Capture,
     Node { upstream: &'a str, node: &'a str },
     SetState { upstream: &'a str, node: &'a str, state: crate::upstream::Admin },
+    Conversations(conversations::Asked),
+    Preview,
+    Reloads,
+    Reload,
 }
 
 /// Reads a path. The answer says by which method it is asked for, and what role that needs; `None` = nobody's path.
-fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
+fn asked<'a>(path: &'a str, by: &Method) -> Option<(Asked<'a>, Method, Option<Role>)> {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     Some(match parts.as_slice() {
         ["live"] => (Asked::Live, Method::GET, None),
@@ -195,6 +215,13 @@ fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
         ["metrics"] => (Asked::Metrics, Method::GET, Some(Role::Read)),
         ["v1", "capture"] => (Asked::Capture, Method::POST, Some(Role::Admin)),
         ["v1", "nodes"] => (Asked::Nodes, Method::GET, Some(Role::Read)),
+        ["v1", "reload"] if *by == Method::POST => (Asked::Reload, Method::POST, Some(Role::Admin)),
+        ["v1", "reload"] => (Asked::Reloads, Method::GET, Some(Role::Read)),
+        ["v1", "preview"] => (Asked::Preview, Method::POST, Some(Role::Read)),
+        ["v1", "conversations", rest @ ..] => {
+            let (asked, method, role) = conversations::asked(rest)?;
+            (Asked::Conversations(asked), method, Some(role))
+        }
         ["v1", "nodes", upstream, node] => (Asked::Node { upstream, node }, Method::GET, Some(Role::Read)),
         ["v1", "nodes", upstream, node, state] => {
             let state = nodes::state_of(state)?;
@@ -205,14 +232,14 @@ fn asked(path: &str) -> Option<(Asked<'_>, Method, Option<Role>)> {
 }
 
 /// The answer. What the audit stream is to know besides goes to `story`.
-fn reply<B>(
+fn reply(
     gateway: &Arc<Gateway>,
-    request: &Request<B>,
+    request: &Request<Bytes>,
     peer: SocketAddr,
     own: IpAddr,
     story: &mut Story,
 ) -> Response<String> {
-    let Some((asked, method, role)) = asked(request.uri().path()) else {
+    let Some((asked, method, role)) = asked(request.uri().path(), request.method()) else {
         return plain(StatusCode::NOT_FOUND, "there is nothing here; see GET /v1/nodes, /metrics, /ready, /live");
     };
     let is_head = method == Method::GET && request.method() == Method::HEAD;
@@ -237,11 +264,33 @@ fn reply<B>(
             return refusal(denied);
         }
     };
+    let query = request.uri().query().unwrap_or_default();
     match asked {
         Asked::Live => plain(StatusCode::OK, "live"),
         Asked::Ready => ready(gateway),
         Asked::Metrics => answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::text(gateway)),
         Asked::Nodes => json(StatusCode::OK, &nodes::all(gateway)),
+        Asked::Reloads => json(StatusCode::OK, &reload::shown(gateway)),
+        Asked::Reload => match reload::ask(gateway, query) {
+            Ok(before) => {
+                tracing::info!(%peer, caller, asked = %request.uri(), "reload asked for");
+                json(StatusCode::OK, &before)
+            }
+            Err((status, message)) => plain(status, &message),
+        },
+        Asked::Preview => match reload::preview(gateway, query, request.body()) {
+            Ok(effect) => json(StatusCode::OK, &effect),
+            Err((status, message)) => plain(status, &message),
+        },
+        Asked::Conversations(asked) => match conversations::answer(gateway, asked, query, story) {
+            Ok(done) => {
+                if method == Method::POST {
+                    tracing::info!(%peer, caller, asked = %request.uri(), %done, "conversations changed");
+                }
+                json(StatusCode::OK, &done)
+            }
+            Err((status, message)) => plain(status, &message),
+        },
         Asked::Capture => match Order::read(request.uri().query()) {
             Err(message) => plain(StatusCode::BAD_REQUEST, &message),
             Ok(order) => match capture::begin(gateway, &order) {

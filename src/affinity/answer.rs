@@ -22,12 +22,12 @@ impl Visit {
         let mut learning = Learning::default();
         self.affinity.tell(now);
         self.answered();
-        let mut pins: SmallVec<[Fingerprint; 4]> = SmallVec::new();
+        let mut pins: SmallVec<[LearntKey; 4]> = SmallVec::new();
         for key in keys {
             let until = match key.kind {
                 Learnt::Pin => {
-                    if !pins.contains(&key.fingerprint) {
-                        pins.push(key.fingerprint);
+                    if !pins.iter().any(|pin| pin.fingerprint == key.fingerprint) {
+                        pins.push(*key);
                     }
                     continue;
                 }
@@ -45,7 +45,7 @@ impl Visit {
             self.leave_if_over(now);
             if self.over {
                 // What the request carried has ended with it.
-                pins.retain(|key| !self.carried.contains(key));
+                pins.retain(|key| !self.carried.contains(&key.fingerprint));
             }
             if pins.is_empty() {
                 break;
@@ -77,10 +77,11 @@ impl Visit {
     }
 
     /// The conversation that takes the keys of this answer, in use by this visit.
-    fn conversation_for(&mut self, pins: &[Fingerprint], policy: &Policy, now: Now) -> Option<Arc<Conversation>> {
+    fn conversation_for(&mut self, pins: &[LearntKey], policy: &Policy, now: Now) -> Option<Arc<Conversation>> {
         if self.conversation.is_none() {
             let affinity = Arc::clone(&self.affinity);
-            self.conversation = pins.iter().find_map(|&key| affinity.enter_at(key, self.node, now)).or_else(|| {
+            let known = pins.iter().find_map(|key| affinity.enter_at(key.fingerprint, self.node, now));
+            self.conversation = known.or_else(|| {
                 let new = Arc::new(Conversation::new(self.node, Phase::Live, policy, now));
                 let begun = affinity.begin(&new, &mut new.lock(), now);
                 begun.then_some(new)
@@ -93,7 +94,7 @@ impl Visit {
     fn bind(
         &mut self,
         conversation: &Arc<Conversation>,
-        pins: &[Fingerprint],
+        pins: &[LearntKey],
         policy: &Policy,
         learning: &mut Learning,
     ) -> bool {
@@ -108,7 +109,7 @@ impl Visit {
                 Phase::Live => {}
                 Phase::Lingering | Phase::Lost | Phase::Gone => return false,
             }
-            for &key in pins {
+            for &LearntKey { fingerprint: key, name, .. } in pins {
                 if state.has(key) {
                     learning.known += 1;
                     continue;
@@ -130,7 +131,7 @@ impl Visit {
                     }
                 }
                 self.learnt.push(key);
-                affinity.add_key(conversation, &mut state, Key::new(key, false), policy.keys_per_conversation);
+                affinity.add_key(conversation, &mut state, Key::new(key, name, false), policy.keys_per_conversation);
             }
             if self.learnt.len() > before && affinity.journal().is_on() {
                 let kept: Keys = self.learnt[before..].iter().copied().filter(|&key| state.has(key)).collect();
@@ -224,7 +225,7 @@ impl Affinity {
     /// A key has been taken from this conversation. Its node is returned.
     pub(super) fn disown(&self, conversation: &Arc<Conversation>, key: Fingerprint) -> NodeId {
         let mut state = conversation.lock();
-        let had = state.forget(key);
+        let had = state.forget(key).is_some();
         if state.keys.is_empty() && state.in_flight == 0 && state.phase != Phase::Gone {
             self.retire(conversation, &mut state, Leaves::Quietly);
         } else if had && state.phase != Phase::Gone {
@@ -267,9 +268,9 @@ impl Affinity {
             return;
         }
         for &key in keys {
-            state.forget(key);
+            let name = state.forget(key).map(|key| key.name).unwrap_or_default();
             if self.table.pass(key, conversation, &heir) {
-                new.keys.push(Key::new(key, false));
+                new.keys.push(Key::new(key, name, false));
             }
         }
         self.report(&mut new, || What::Bound(keys.into()));

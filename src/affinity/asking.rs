@@ -55,7 +55,7 @@ mod tests {
     use super::super::tests::world::{World, print, request_keys};
     use super::super::{End, Outcome};
     use super::*;
-    use crate::session::{Learnt, LearntKey};
+    use crate::session::{Learnt, LearntKey, NameTag};
     use crate::upstream::{Admin, Health};
 
     /// The nodes asked one after the other, in the order of their names.
@@ -115,7 +115,7 @@ mod tests {
         };
         let mut visit = world.affinity.place_asked(&ask).expect("b");
         visit.commit(Now(world.now)).expect("nobody moves it");
-        let key = LearntKey { rule: 0, fingerprint: print("s:1"), kind: Learnt::Pin };
+        let key = LearntKey { rule: 0, fingerprint: print("s:1"), kind: Learnt::Pin, name: NameTag::default() };
         visit.learn(&[key], &world.policy, Now(world.now));
         visit.finish(End::of(Outcome::Success), &world.policy, Now(world.now));
         world.run("s:1 = pin b");

@@ -42,6 +42,10 @@ counters! {
     expired,
     /// Conversations moved to another node because theirs could not serve.
     moved,
+    /// Conversations that an operator gave to another node.
+    relocated,
+    /// Conversations that an operator unbound.
+    unbound,
     /// Reservations moved to another node because theirs accepted no byte.
     replaced,
     /// Client-issued keys dropped because their first request failed.

@@ -15,7 +15,7 @@ use super::table::Table;
 use super::turns::Turns;
 use super::{Conversation, Counters, Gauges, Limits, Now, Outcome, WhenFull};
 use crate::session::Fingerprint;
-use crate::upstream::{Live, NodeId, Registry};
+use crate::upstream::{Fate, Live, NodeId, Registry};
 
 /// Due conversations that one newcomer looks through for a place.
 const LOOKS: usize = 64;
@@ -253,8 +253,14 @@ impl Affinity {
     ) {
         // An ended one that lingered has been counted.
         match why {
-            Leaves::Expired if state.phase == Phase::Live => count(&self.counters.expired),
-            Leaves::Evicted if state.phase == Phase::Live => count(&self.counters.evicted),
+            Leaves::Expired if state.phase == Phase::Live => {
+                count(&self.counters.expired);
+                self.count_at(state.node, |live| live.fates.count(Fate::Expired));
+            }
+            Leaves::Evicted if state.phase == Phase::Live => {
+                count(&self.counters.evicted);
+                self.count_at(state.node, |live| live.fates.count(Fate::Evicted));
+            }
             _ => {}
         }
         self.report(state, || What::Gone { ended: why == Leaves::Quietly });
@@ -285,6 +291,10 @@ impl Affinity {
         if state.is_counted() {
             self.count_at(state.node, Live::remove_conversation);
             self.count_at(node, Live::add_conversation);
+        }
+        if state.phase == Phase::Live && state.node != node {
+            self.count_at(state.node, |live| live.fates.count(Fate::MovedAway));
+            self.count_at(node, |live| live.fates.count(Fate::MovedHere));
         }
         state.node = node;
     }

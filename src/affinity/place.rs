@@ -13,7 +13,7 @@ use super::counters::count;
 use super::journal::{Keys, What};
 use super::lifecycle::Leaves;
 use super::{Affinity, Ask, Code, Conversation, Refusal, UnknownKey, Visit};
-use crate::session::{Fingerprint, PinKey};
+use crate::session::{Fingerprint, NameTag, PinKey};
 use crate::upstream::{InFlight, Node, NodeId, Pick};
 
 /// A node found for new work, and how.
@@ -103,7 +103,7 @@ impl Affinity {
                 self.retire(&conversation, &mut state, Leaves::Quietly);
                 return Ok(Err(Again));
             }
-            state.keys.extend(issued.iter().map(|&key| Key::new(key, true)));
+            state.keys.extend(issued.iter().map(|&key| Key::new(key, name_of(key, &ask.keys.pins), true)));
             self.report(&mut state, || What::Bound(issued.into()));
         }
         self.counters.reserved.fetch_add(issued.len() as u64, Relaxed);
@@ -283,7 +283,7 @@ impl Visit {
             }
             match affinity.table.insert(pin.fingerprint, conversation) {
                 Ok(()) => {
-                    let key = Key::new(pin.fingerprint, true);
+                    let key = Key::new(pin.fingerprint, pin.name, true);
                     affinity.add_key(conversation, &mut state, key, ask.policy.keys_per_conversation);
                     affinity.report(&mut state, || What::Bound(Keys::from_slice(&[pin.fingerprint])));
                     self.carried.push(pin.fingerprint);
@@ -331,6 +331,11 @@ pub(super) fn admit(node: &Node, by: Code, ask: &Ask<'_>) -> Result<Choice, Refu
         Some(admitted) => Ok(Choice { node: node.id, admitted, by }),
         None => Err(Refusal::Busy { node: node.id }),
     }
+}
+
+/// The name of one of these keys.
+fn name_of(key: Fingerprint, pins: &[PinKey]) -> NameTag {
+    pins.iter().find(|pin| pin.fingerprint == key).map(|pin| pin.name).unwrap_or_default()
 }
 
 /// The different client-issued keys among these.

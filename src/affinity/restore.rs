@@ -16,7 +16,7 @@ use super::counters::count;
 use super::journal::{Change, Keys, Record, Stage, What, slack, ticks};
 use super::lifecycle::Leaves;
 use super::{Affinity, Conversation, Now, Policy};
-use crate::session::Fingerprint;
+use crate::session::{Fingerprint, NameTag};
 use crate::upstream::{Live, NodeId};
 
 /// What came of restoring.
@@ -187,7 +187,7 @@ impl Affinity {
                 self.registry.with(node, Live::add_conversation);
             }
             for key in keys {
-                state.keys.push(Key::new(key, false));
+                state.keys.push(Key::new(key, NameTag::default(), false));
                 if let Some(previous) = self.table.put(key, &conversation) {
                     self.table.release(1);
                     taken.push((previous, key));
@@ -335,7 +335,7 @@ impl Follower {
         match what {
             What::Unbound(keys) => {
                 for &key in keys {
-                    if state.forget(key) {
+                    if state.forget(key).is_some() {
                         affinity.table.remove(key, conversation);
                     }
                 }
@@ -402,7 +402,7 @@ impl Follower {
                     affinity.table.release(1);
                     taken.push((previous, key));
                 }
-                state.keys.push(Key::new(key, false));
+                state.keys.push(Key::new(key, NameTag::default(), false));
                 bound.push(key);
             }
             self.sum.keys += bound.len();

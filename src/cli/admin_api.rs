@@ -78,6 +78,14 @@ impl AdminApi {
     /// # Errors
     /// The gateway cannot be asked, or refuses: why, as a sentence.
     pub fn ask(&self, method: &str, path: &str) -> Result<Value, String> {
+        self.send(method, path, "")
+    }
+
+    /// As [`AdminApi::ask`], with a body.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn send(&self, method: &str, path: &str, body: &str) -> Result<Value, String> {
         let admin = &self.url;
         let fail = |error: std::io::Error| {
             format!("{admin} cannot be asked: {error}; is the gateway up, and is that its admin.address?")
@@ -96,9 +104,10 @@ impl AdminApi {
         tcp.set_write_timeout(Some(PATIENCE)).map_err(fail)?;
         let authorization = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n"));
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{}Connection: close\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
             self.authority,
-            authorization.unwrap_or_default()
+            authorization.unwrap_or_default(),
+            body.len()
         );
         let bytes = match &self.tls {
             None => exchange(tcp, &request),

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::wsdl;
+use super::{reload, wsdl};
 use crate::config::{Config, Problem};
-use crate::gateway::{Snapshot, SnapshotError};
+use crate::gateway::{Outlook, Snapshot, SnapshotError};
 use crate::upstream::Registry;
 
 /// What to check, and what to print.
@@ -21,6 +21,12 @@ pub struct Args {
     /// Print problems and warnings as JSON, one object a line: kind, file, line, column, key, message
     #[arg(long)]
     pub json: bool,
+    /// Tell what taking the file over would do to the conversations of the gateway with this admin API
+    #[arg(long, value_name = "ADMIN_URL", conflicts_with_all = ["effective", "wsdl"])]
+    pub against: Option<String>,
+    /// With --against: a file that holds a token of the admin API
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub token_file: Option<PathBuf>,
     /// Fetch this WSDL, from the gateway or from a node of the file, with what it imports; tell which addresses it
     /// publishes, whether clients that follow them stay on the gateway, and what rewrite would change
     #[arg(long, value_name = "URL")]
@@ -44,12 +50,25 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     match Config::load(&args.file) {
         Ok(loaded) => {
             // What only compiling shows: certificates that are none, keys that do not fit.
-            if let Err(SnapshotError(found)) = Snapshot::compile(loaded.config.clone(), &Registry::default()) {
-                let problems = found.into_iter().map(|(at, message)| loaded.places.problem(at, "", message)).collect();
+            let compiled = Snapshot::compile(loaded.config.clone(), &Registry::default());
+            if let Err(SnapshotError(found)) = &compiled {
+                let problems =
+                    found.clone().into_iter().map(|(at, message)| loaded.places.problem(at, "", message)).collect();
                 return refused(args, problems, err);
             }
             for warning in &loaded.warnings {
                 tell("warning", warning, args.json, err);
+            }
+            if let (Some(url), Ok(snapshot)) = (&args.against, &compiled) {
+                let against = reload::Against { url, token_file: args.token_file.clone(), json: args.json };
+                return match reload::preview(&Outlook::of(snapshot), &against, out) {
+                    Ok(true) => ExitCode::SUCCESS,
+                    Ok(false) => ExitCode::from(PROBLEMS),
+                    Err(message) => {
+                        let _ = writeln!(err, "error: {message}");
+                        ExitCode::from(PROBLEMS)
+                    }
+                };
             }
             if let Some(url) = &args.wsdl {
                 let (public, ca) = (args.public.as_deref(), args.ca.as_deref());
@@ -120,7 +139,11 @@ mod tests {
         let file = folder.path().join("c.yaml");
         std::fs::write(&file, text).expect("a file can be written");
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = run(&Args { file, effective, json, wsdl: None, public: None, ca: None }, &mut out, &mut err);
+        let code = run(
+            &Args { file, effective, json, against: None, token_file: None, wsdl: None, public: None, ca: None },
+            &mut out,
+            &mut err,
+        );
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("messages are text");
         (code == ExitCode::SUCCESS, text(out), text(err))
     }

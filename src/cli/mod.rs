@@ -7,10 +7,12 @@ use clap::{Parser, Subcommand};
 
 pub mod capture;
 pub mod check;
+pub mod conversations;
 pub mod demo;
 pub mod explain;
 pub mod nodes;
 pub mod presets;
+pub mod reload;
 pub mod run;
 pub mod schema;
 mod succession;
@@ -23,6 +25,7 @@ mod explanation;
 mod message;
 mod rehearsal;
 mod waiting;
+mod watch;
 mod wsdl;
 
 /// Castile keeps every stateful SOAP conversation on the backend node that holds its state.
@@ -37,6 +40,7 @@ pub struct Cli {
 }
 
 /// The commands.
+#[allow(clippy::large_enum_variant, reason = "there is one, for a moment")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the gateway
@@ -134,6 +138,30 @@ pub enum Command {
     /// usage; 3 = the deadline is over first; 130 = Ctrl-C.
     #[command(verbatim_doc_comment)]
     Nodes(nodes::Args),
+    /// Show the conversations of a running gateway, move them to another node, or unbind them
+    ///
+    /// ls and show tell of each its node, state, times and the fingerprints of
+    /// its keys, never an id. move gives conversations with all their keys to
+    /// another node of their affinity group, at once: what is in flight ends
+    /// where it is, the next request goes there. unbind forgets them: their ids
+    /// count as unknown from then on. Which ones is told by a fingerprint, by
+    /// --id, or by filters, which must all hold.
+    ///
+    /// Exit codes: 0 = done; 1 = refused, not found, or the gateway cannot be
+    /// asked; 2 = wrong usage.
+    #[command(verbatim_doc_comment)]
+    Conversations(conversations::Args),
+    /// Have a running gateway take its changed files over, as SIGHUP does, and tell what came of it
+    ///
+    /// castile check FILE --against URL tells before what it would do to the
+    /// conversations that live now. Where more would be lost than
+    /// reload.max_conversations_lost of the running gateway allows, it is refused
+    /// unless forced. Needs the role admin.
+    ///
+    /// Exit codes: 0 = taken over; 1 = refused, or the gateway cannot be asked;
+    /// 2 = wrong usage.
+    #[command(verbatim_doc_comment)]
+    Reload(reload::Args),
     /// Capture exchanges of a running gateway as files that explain and test read
     ///
     /// NN-request.http and NN-response.http, as the client sent and got them, and
@@ -162,6 +190,8 @@ pub fn run() -> ExitCode {
         | Command::Test(_)
         | Command::Schema
         | Command::Nodes(_)
+        | Command::Conversations(_)
+        | Command::Reload(_)
         | Command::Capture(_)
         | Command::Presets(_) => {}
     }
@@ -174,6 +204,8 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args, colours, &mut out, &mut err),
         Command::Test(args) => test::run(&args, &mut out, &mut err),
         Command::Nodes(args) => nodes::run(&args, &mut out, &mut err),
+        Command::Conversations(args) => conversations::run(&args, &mut out, &mut err),
+        Command::Reload(args) => reload::run(&args, &mut out, &mut err),
         Command::Capture(args) => capture::run(&args, &mut out, &mut err),
         Command::Presets(args) => presets::run(&args, &mut out, &mut err),
     }

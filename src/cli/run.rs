@@ -7,18 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 
 use super::succession::{self, Succession};
 use crate::admin;
 use crate::config::model::Admin;
-use crate::config::{self, Config, Loaded, Problem};
-use crate::gateway::{Gateway, unix_ms};
+use crate::config::{self, Config, Loaded, Problem, Sources};
+use crate::gateway::{Gateway, Outlook, Preview, unix_ms};
 use crate::handover::{self, Link};
 use crate::health;
 use crate::proxy::Server;
 use crate::session::Fingerprinter;
 use crate::telemetry::audit::{Act, Outcome};
 use crate::telemetry::init_events;
+
+use super::watch::{self, Watched};
 
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
@@ -59,6 +62,7 @@ pub fn run(args: &Args) -> ExitCode {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    let watched = Arc::new(Watched::new(Sources::of(&loaded)));
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -93,7 +97,7 @@ pub fn run(args: &Args) -> ExitCode {
         (Succession::begin(&gateway, before), told)
     };
     handover::notify(&format!("READY=1\nMAINPID={}", std::process::id()));
-    match runtime.block_on(control(&gateway, server, admin, &mut succession, told, args)) {
+    match runtime.block_on(control(&gateway, server, admin, &mut succession, told, args, watched)) {
         Ok(server) => {
             let limit = gateway.snapshot().config.shutdown.limit;
             if !succession.is_retired() {
@@ -223,6 +227,7 @@ async fn control(
     succession: &mut Succession,
     told: Told,
     args: &Args,
+    watched: Arc<Watched>,
 ) -> Result<Server, std::io::Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -231,6 +236,9 @@ async fn control(
     // SIGTERM was received; serving ends then.
     let mut stop_at = None;
     let mut background = tokio::task::JoinSet::new();
+    let mut asked = gateway.asked_reloads();
+    let (tell_changed, mut changed) = tokio::sync::mpsc::channel(1);
+    background.spawn(watch::run(Arc::clone(gateway), Arc::clone(&watched), tell_changed));
     background.spawn(health::run(Arc::clone(gateway)));
     let mut admin_socket = succession::admin_socket(gateway, admin.as_ref());
     let admin = admin.map(|admin| background.spawn(admin.run()));
@@ -269,8 +277,8 @@ async fn control(
                 }
             }
             _ = succeed.recv() => succession.start_successor(gateway),
-            _ = hangup.recv(), if !succession.is_retired() => {
-                audited_reload(gateway, &mut server, args).await;
+            cause = next_reload(&mut hangup, &mut asked, &mut changed), if !succession.is_retired() => {
+                audited_reload(gateway, &mut server, args, &watched, cause).await;
                 succession.reloaded(gateway);
             }
             _ = reopen.recv() => {
@@ -307,8 +315,33 @@ fn mark(gateway: &Gateway) -> String {
     format!("configuration {:016x}", (print.0 >> 64) as u64)
 }
 
+/// Why the configuration is read anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// SIGHUP.
+    Signal,
+    /// The admin API, whose own record tells by whom.
+    Asked,
+    /// The same, however many conversations are lost.
+    Forced,
+    /// `reload.watch`: the files have changed.
+    Changed,
+}
+
+impl Cause {
+    /// For the audit stream.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Signal => "reload (SIGHUP)",
+            Self::Asked => "reload (asked for)",
+            Self::Forced => "reload (asked for, forced)",
+            Self::Changed => "reload (files changed)",
+        }
+    }
+}
+
 /// Reloads, once there is a place for the record of it.
-async fn audited_reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args) {
+async fn audited_reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args, watched: &Watched, cause: Cause) {
     let place = match gateway.audit.place().await {
         Ok(place) => place,
         Err(unrecorded) => {
@@ -318,48 +351,85 @@ async fn audited_reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args
         }
     };
     let before = mark(gateway);
-    reload(gateway, server, args);
+    reload(gateway, server, args, watched, cause == Cause::Forced);
     let after = mark(gateway);
     let why = gateway.refused_reloads().1;
     let outcome = if why.is_some() { Outcome::Refused } else { Outcome::Done };
     let (before, after) = (Some(before.as_str()), Some(after.as_str()));
-    let act =
-        Act { who: "local", what: "reload (SIGHUP)", before, after, outcome, why: why.as_deref(), ..Act::default() };
+    let act = Act { who: "local", what: cause.text(), before, after, outcome, why: why.as_deref(), ..Act::default() };
     gateway.audit.record(place, &act, unix_ms());
 }
 
 /// Takes over the changed file, or says why not and changes nothing.
-fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args) {
-    let loaded = match load(&args.config) {
-        Ok(loaded) => loaded,
+fn reload(gateway: &Arc<Gateway>, server: &mut Server, args: &Args, watched: &Watched, force: bool) {
+    let before = watched.look();
+    let sources = match load(&args.config) {
+        Ok(loaded) => {
+            let sources = Sources::of(&loaded);
+            match take_over(gateway, server, loaded, force) {
+                Ok(()) => tracing::info!("configuration taken over"),
+                Err(why) => {
+                    tracing::error!("reload refused: {why}");
+                    gateway.refuse_reload(why);
+                }
+            }
+            sources
+        }
         Err(problems) => {
             tell(&problems);
             tracing::error!(problems = problems.len(), "reload refused: nothing has changed");
-            let first = problems.first().map(ToString::to_string).unwrap_or_default();
-            gateway.refuse_reload(first);
-            return;
+            gateway.refuse_reload(problems.first().map(ToString::to_string).unwrap_or_default());
+            before.0.with_problems(&problems)
         }
     };
+    watched.was_read(&before, sources);
+}
+
+/// Waits until the configuration is to be read anew.
+async fn next_reload(
+    hangup: &mut Signal,
+    asked: &mut Option<UnboundedReceiver<bool>>,
+    changed: &mut Receiver<()>,
+) -> Cause {
+    tokio::select! {
+        _ = hangup.recv() => Cause::Signal,
+        Some(force) = next_asked(asked) => if force { Cause::Forced } else { Cause::Asked },
+        Some(()) = changed.recv() => {
+            tracing::info!("files of the configuration have changed");
+            Cause::Changed
+        }
+    }
+}
+
+/// The next reload that somebody asks for; never comes where another one heeds them.
+async fn next_asked(asked: &mut Option<UnboundedReceiver<bool>>) -> Option<bool> {
+    match asked {
+        Some(asked) => asked.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// # Errors
+/// Why not; nothing has changed then.
+fn take_over(gateway: &Arc<Gateway>, server: &mut Server, loaded: Loaded, force: bool) -> Result<(), String> {
     let old = gateway.snapshot();
     let restart = config::needs_restart(&old.config, &loaded.config);
     if !restart.is_empty() {
-        for what in &restart {
-            tracing::error!("reload refused: {}: {}", what.key, what.reason);
-            gateway.refuse_reload(format!("{}: {}", what.key, what.reason));
-        }
-        return;
+        let why: Vec<_> = restart.iter().map(|what| format!("{}: {}", what.key, what.reason)).collect();
+        return Err(why.join("; "));
     }
-    let adopted = gateway
-        .compile(loaded.config)
-        .map_err(|error| error.to_string())
-        .and_then(|snapshot| server.adopt(Arc::new(snapshot)).map_err(|error| error.to_string()));
-    match adopted {
-        Ok(()) => tracing::info!("configuration taken over"),
-        Err(error) => {
-            tracing::error!("reload refused: {error}");
-            gateway.refuse_reload(error);
+    let snapshot = gateway.compile(loaded.config).map_err(|error| error.to_string())?;
+    if let (Some(limit), false) = (old.config.reload.max_conversations_lost, force) {
+        let outlook = Outlook::of(&snapshot);
+        let lost = Preview::new(gateway, &outlook, 0).finish().lost();
+        if lost > limit {
+            return Err(format!(
+                "{lost} conversations would be lost, and reload.max_conversations_lost allows {limit}; drain their nodes first, \
+                 or use castile reload --force"
+            ));
         }
     }
+    server.adopt(Arc::new(snapshot)).map_err(|error| error.to_string())
 }
 
 fn tell(problems: &[Problem]) {

@@ -23,13 +23,15 @@ pub struct Includer<'a, 'e> {
     pub problems: &'a mut Vec<Problem>,
     /// What replaces `${NAME}`.
     pub environment: Environment<'e>,
+    /// Names with `*` that were looked for.
+    pub patterns: Vec<PathBuf>,
     seen: HashSet<PathBuf>,
 }
 
 impl<'a, 'e> Includer<'a, 'e> {
     /// With nothing read yet.
     pub fn new(places: &'a mut Places, problems: &'a mut Vec<Problem>, environment: Environment<'e>) -> Self {
-        Self { places, problems, environment, seen: HashSet::new() }
+        Self { places, problems, environment, patterns: Vec::new(), seen: HashSet::new() }
     }
 
     /// Reads a file and all that it includes.
@@ -69,7 +71,12 @@ impl<'a, 'e> Includer<'a, 'e> {
     }
 
     fn include(&mut self, root: &mut Node, pattern: &str, item: &Node, depth: usize) {
-        let paths = match expand(&self.places.folder(item.at).join(pattern)) {
+        let pattern = self.places.folder(item.at).join(pattern);
+        let expanded = expand(&pattern);
+        if pattern.to_string_lossy().contains('*') {
+            self.patterns.push(pattern);
+        }
+        let paths = match expanded {
             Ok(paths) => paths,
             Err(message) => return self.problem(item, message),
         };
@@ -165,7 +172,7 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 /// The files that a path with `*` in its last part names, sorted; without `*`, the path.
-fn expand(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+pub(super) fn expand(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let folder = pattern.parent().unwrap_or(Path::new(""));
     if folder.to_string_lossy().contains('*') {

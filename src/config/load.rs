@@ -22,6 +22,10 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// All files that were read, the first one first; secrets and certificates not included.
     pub files: Vec<PathBuf>,
+    /// Certificates, secrets and other files that it names and that are read.
+    pub named_files: Vec<PathBuf>,
+    /// What is included by names with `*`.
+    pub patterns: Vec<PathBuf>,
     /// The places that the configuration's marks stand for.
     pub places: Places,
     /// The configuration with all defaults, to be shown.
@@ -102,7 +106,9 @@ fn variable(name: &str) -> Option<String> {
 
 fn read(environment: Environment, files: impl FnOnce(&mut Includer) -> Option<Node>) -> Result<Loaded, Vec<Problem>> {
     let (mut places, mut problems) = (Places::new(), Vec::new());
-    let root = files(&mut Includer::new(&mut places, &mut problems, environment));
+    let mut includer = Includer::new(&mut places, &mut problems, environment);
+    let root = files(&mut includer);
+    let patterns = std::mem::take(&mut includer.patterns);
     let unreadable = root.is_none() && !problems.is_empty();
     let mut cx = Cx::new(places);
     cx.problems = problems;
@@ -119,7 +125,17 @@ fn read(environment: Environment, files: impl FnOnce(&mut Includer) -> Option<No
         Some(config) if cx.problems.is_empty() => {
             let warnings = warn::warnings(&config, &cx);
             let files = cx.places.files().to_vec();
-            Ok(Loaded { config, warnings, files, places: cx.places, effective, written: cx.written })
+            let named_files = std::mem::take(&mut cx.named_files);
+            Ok(Loaded {
+                config,
+                warnings,
+                files,
+                named_files,
+                patterns,
+                places: cx.places,
+                effective,
+                written: cx.written,
+            })
         }
         _ => Err(in_order(cx.problems)),
     }

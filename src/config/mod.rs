@@ -25,6 +25,7 @@ mod places;
 mod restart;
 mod show_rules;
 mod warn;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -33,3 +34,4 @@ pub use load::{Loaded, parse_sticky, read_sticky};
 pub use model::Config;
 pub use places::{Place, Places, Problem};
 pub use restart::{NeedsRestart, needs_restart};
+pub use watch::{Sources, Stamps};

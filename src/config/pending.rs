@@ -26,8 +26,6 @@ const PENDING: &[Pending] = &[
     row("affinity.store.postgres", "", "pins are kept in memory only"),
     row("affinity.store.hazelcast", "", "pins are kept in memory only"),
     row("affinity.on_store_down", "", "while the disk store cannot be written, serving goes on"),
-    row("reload.watch", "true", "the file is taken over on SIGHUP only"),
-    row("reload.max_conversations_lost", "", "every reload that is valid is taken over"),
 ];
 
 /// One warning for each row that the file meets, at its first place.

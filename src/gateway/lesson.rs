@@ -172,6 +172,7 @@ impl<'a> Lesson<'a> {
     /// The node has confirmed the keys of the request: they are bound as if it had issued them.
     pub fn confirm(&mut self, keys: &RequestKeys) {
         let pin = |pin: &crate::session::PinKey| LearntKey {
+            name: pin.name,
             rule: pin.rule,
             fingerprint: pin.fingerprint,
             kind: Learnt::Pin,

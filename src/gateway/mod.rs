@@ -6,6 +6,7 @@
 pub mod capture;
 mod lesson;
 mod pressure;
+mod preview;
 pub mod reading;
 mod rewriting;
 mod routes;
@@ -17,8 +18,9 @@ pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};
 pub use pressure::{Pressure, Scarce};
+pub use preview::{Effect, Group, Outlook, Preview};
 pub use rewriting::Rewriting;
 pub use routes::{Route, RouteMatch, Routes};
-pub use shared::{Gateway, Handovers, StartError, unix_ms};
+pub use shared::{Gateway, Handovers, StartError, configured_secret, unix_ms};
 pub use snapshot::{ListenerSetup, Snapshot, SnapshotError, Target, Upstream};
 pub use sources::Sources;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use super::capture::Captures;
@@ -16,6 +17,7 @@ use crate::session::Fingerprinter;
 use crate::store::{Disk, OpenError, Opened, Secret};
 use crate::telemetry::audit::{self, Audit, SyslogReceiver};
 use crate::telemetry::metrics::Tally;
+use crate::telemetry::series::Book;
 use crate::telemetry::{AccessLog, Format};
 use crate::upstream::Registry;
 
@@ -94,9 +96,13 @@ pub struct Gateway {
     reloads: watch::Sender<u64>,
     /// How many reloads were refused, and why the last one was, unless one was taken over since.
     refused: Mutex<(u64, Option<String>)>,
+    /// Who asks for a reload, forced or not, and until somebody heeds them, the other end.
+    asked: (UnboundedSender<bool>, Mutex<Option<UnboundedReceiver<bool>>>),
     stopping: AtomicBool,
     /// What each worker counts.
     tallies: Mutex<Vec<Arc<Tally>>>,
+    /// What is counted by upstream and node.
+    book: Book,
 }
 
 impl Gateway {
@@ -151,6 +157,9 @@ impl Gateway {
         let affinity = Affinity::new(limits(&config.affinity), Arc::clone(&registry));
         let fingerprinter = Fingerprinter::new(secret);
         let snapshot = Snapshot::compile(config, &registry)?;
+        let book = Book::default();
+        let (asked, heard) = unbounded_channel();
+        snapshot.count_in(&book);
         snapshot.settle(None, 0);
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -170,8 +179,10 @@ impl Gateway {
             inspecting: AtomicU64::new(0),
             reloads: watch::Sender::new(0),
             refused: Mutex::default(),
+            asked: (asked, Mutex::new(Some(heard))),
             stopping: AtomicBool::new(false),
             tallies: Mutex::default(),
+            book,
         }))
     }
 
@@ -251,6 +262,7 @@ impl Gateway {
     pub fn adopt(&self, snapshot: Arc<Snapshot>) {
         snapshot.settle(Some(&self.snapshot()), self.now().0);
         self.affinity.set_limits(limits(&snapshot.config.affinity));
+        snapshot.count_in(&self.book);
         self.snapshot.store(snapshot);
         self.refused.lock().1 = None;
         self.reloads.send_modify(|count| *count += 1);
@@ -276,6 +288,16 @@ impl Gateway {
     /// How many reloads were refused, and why the last one was, unless one was taken over since.
     pub fn refused_reloads(&self) -> (u64, Option<String>) {
         self.refused.lock().clone()
+    }
+
+    /// Asks whoever reloads to do so; `force`: however many conversations are lost. False where nobody does.
+    pub fn ask_reload(&self, force: bool) -> bool {
+        self.asked.1.lock().is_none() && self.asked.0.send(force).is_ok()
+    }
+
+    /// What [`Gateway::ask_reload`] asks for, for whoever reloads; there is one.
+    pub fn asked_reloads(&self) -> Option<UnboundedReceiver<bool>> {
+        self.asked.1.lock().take()
     }
 
     /// From now on readiness says that no new work is welcome.
@@ -355,7 +377,7 @@ fn print(secret: &Secret) -> u128 {
 }
 
 /// The configured secret, hashed to its length.
-fn configured_secret(config: &model::Affinity) -> Option<Secret> {
+pub fn configured_secret(config: &model::Affinity) -> Option<Secret> {
     let key = config.fingerprint_key.as_ref()?;
     let print = Fingerprinter::new(b"castile secret 1").fingerprint("", "", b"", key.reveal().as_bytes());
     Some(print.0.to_be_bytes())

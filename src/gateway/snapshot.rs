@@ -1,8 +1,8 @@
 //! One configuration, compiled: immutable, shared by all workers, held by each request from beginning to end.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
@@ -15,6 +15,7 @@ use crate::config::model;
 use crate::session::RuleSet;
 use crate::session::spec::{self, Connection, Mark, Ttl};
 use crate::soap;
+use crate::telemetry::series::{Book, Series};
 use crate::upstream::{Balance, NodeId, NodeLimits, NodeSet, NodeSpec, Registry, UpstreamEvents};
 
 /// One configuration, compiled.
@@ -68,6 +69,8 @@ pub struct Upstream {
     pub rewriting: Option<Rewriting>,
     /// TLS towards its nodes; `None` where no URL is `https`.
     pub tls: Option<Arc<ClientConfig>>,
+    /// What is counted at each node of `nodes`, by the same index, and last where none was found. Set when it begins to serve.
+    series: OnceLock<Vec<Arc<Series>>>,
 }
 
 /// Where a node listens.
@@ -164,6 +167,16 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// From now on its requests are counted in this book.
+    pub(super) fn count_in(&self, book: &Book) {
+        for upstream in &self.upstreams {
+            let names = upstream.nodes.nodes().iter().map(|node| &*node.name).chain([""]);
+            upstream.series.get_or_init(|| names.map(|node| book.series(&upstream.config.name, node)).collect());
+        }
+    }
+}
+
 impl Upstream {
     fn compile(
         config: &model::Upstream,
@@ -221,8 +234,16 @@ impl Upstream {
             nodes: NodeSet::new(balance(config.balance), specs).with_panic(config.health.observe.panic),
             targets,
             tls,
+            series: OnceLock::new(),
             config: config.clone(),
         })
+    }
+
+    /// Where requests given to this node are counted; `None`: to none.
+    pub fn series(&self, node: Option<NodeId>) -> Option<&Series> {
+        let all = self.series.get()?;
+        let index = node.and_then(|node| self.nodes.index(node)).unwrap_or(all.len() - 1);
+        all.get(index).map(Arc::as_ref)
     }
 
     /// Whether an answer that gives a moved conversation a new session is not to pass.

@@ -7,7 +7,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
@@ -44,6 +44,21 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     Ok(found)
 }
 
+fn revocations(files: &[PathBuf]) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let mut lists = Vec::new();
+    for file in files {
+        let fail = |reason: String| TlsError::File { file: file.clone(), reason };
+        let found = CertificateRevocationListDer::pem_file_iter(file)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| fail(error.to_string()))?;
+        if found.is_empty() {
+            return Err(fail("no revocation list in PEM form".to_owned()));
+        }
+        lists.extend(found);
+    }
+    Ok(lists)
+}
+
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_file(file)
         .map_err(|error| TlsError::File { file: file.to_owned(), reason: format!("no private key: {error}") })
@@ -71,7 +86,11 @@ pub fn server(tls: &ListenerTls) -> Result<Arc<ServerConfig>, TlsError> {
     let builder = match (&tls.client_ca, tls.client_auth) {
         (Some(ca), ClientAuth::Optional | ClientAuth::Required) => {
             let roots = Arc::new(authorities(ca)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+            let mut verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+            if !tls.client_crl.is_empty() {
+                // As with the peers: the whole chain is looked up, and a list that is no longer in force proves nothing.
+                verifier = verifier.with_crls(revocations(&tls.client_crl)?).enforce_revocation_expiration();
+            }
             let verifier =
                 if tls.client_auth == ClientAuth::Optional { verifier.allow_unauthenticated() } else { verifier };
             builder.with_client_cert_verifier(verifier.build().map_err(setup)?)

@@ -15,6 +15,7 @@ use crate::head::Request;
 use crate::session::{Fingerprint, Place, RequestView, RuleSet};
 use crate::soap;
 use crate::telemetry::Record;
+use crate::telemetry::series::Counted;
 use crate::upstream::NodeId;
 
 /// What is told of one request.
@@ -57,6 +58,8 @@ pub struct Told {
     pub event: Option<&'static str>,
     /// Connects that failed.
     pub retries: u32,
+    /// Its known keys named different nodes.
+    pub conflict: bool,
     secrets: Vec<Vec<u8>>,
 }
 
@@ -89,6 +92,7 @@ impl Told {
             learnt: 0,
             event: None,
             retries: 0,
+            conflict: false,
             secrets: Vec::new(),
         }
     }
@@ -119,7 +123,9 @@ impl Told {
 
     /// Counts the request, and writes its line.
     pub fn log(&self, worker: &Worker, connection: &Connection, snapshot: &Snapshot, request: &Request) {
-        worker.tally.count(self.code, self.status, self.started.elapsed());
+        let total = self.started.elapsed();
+        worker.tally.count(self.code, self.status, total);
+        self.count(worker, snapshot, total);
         if !worker.lines.is_on() {
             return;
         }
@@ -145,7 +151,7 @@ impl Told {
             failure: self.failure,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
-            total_us: self.started.elapsed().as_micros() as u64,
+            total_us: total.as_micros() as u64,
             node_us: self.node_us,
             queued_us: self.queued.map(|time| time.as_micros() as u64),
             learnt: self.learnt,
@@ -153,6 +159,26 @@ impl Told {
             retries: self.retries,
             request_id: self.request_id(),
         });
+    }
+}
+
+impl Told {
+    /// Counts it at its upstream and node.
+    fn count(&self, worker: &Worker, snapshot: &Snapshot, total: std::time::Duration) {
+        let Some(route) = self.route.map(|route| snapshot.routes.get(route)) else { return };
+        let Some(series) = route.upstream.series(self.node) else { return };
+        series.count(
+            worker.index,
+            &Counted {
+                code: self.code,
+                learnt: self.learnt,
+                retries: self.retries,
+                conflict: self.conflict,
+                event: self.event,
+                first_byte: self.node_us.map(std::time::Duration::from_micros),
+                total,
+            },
+        );
     }
 }
 

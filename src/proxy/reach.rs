@@ -56,6 +56,7 @@ pub async fn reach<C: Client>(
         told.code = visit.code();
         told.node = Some(visit.node());
         told.key = visit.key();
+        told.conflict = visit.conflict();
         let left = route.timeouts.connect.saturating_sub(began.elapsed()).max(Duration::from_millis(10));
         match obtain(worker, connection, upstream, visit.node(), request, left).await {
             Ok(node) => match visit.commit(gateway.now()) {

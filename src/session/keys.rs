@@ -4,6 +4,22 @@ use smallvec::SmallVec;
 
 use super::Fingerprint;
 
+/// The name of a key in 24 bits: enough to tell the names of a configuration apart, small enough to stand beside every key of
+/// the table without making it larger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct NameTag(pub [u8; 3]);
+
+impl NameTag {
+    /// The tag of a name: FNV-1a, so that it is the same in every process and after every reload.
+    pub fn of(name: &str) -> Self {
+        let step = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        let hash = name.bytes().fold(0x811c_9dc5, step);
+        let [high, tag @ ..] = hash.to_be_bytes();
+        // Folded, as the makers of the hash advise for fewer bits.
+        Self([tag[0], tag[1], tag[2] ^ high])
+    }
+}
+
 /// A pin key that a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PinKey {
@@ -13,6 +29,8 @@ pub struct PinKey {
     pub fingerprint: Fingerprint,
     /// Whether an unknown value is bound to the node chosen for the request.
     pub client_issued: bool,
+    /// The name of the key.
+    pub name: NameTag,
 }
 
 /// A route tag that a request carries.
@@ -86,4 +104,6 @@ pub struct LearntKey {
     pub fingerprint: Fingerprint,
     /// What it is good for.
     pub kind: Learnt,
+    /// The name of the key.
+    pub name: NameTag,
 }

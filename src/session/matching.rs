@@ -82,7 +82,12 @@ impl RuleSet {
             match hit.key.role {
                 Role::Pin => {
                     if !out.pins.iter().any(|pin| pin.fingerprint == fingerprint) {
-                        out.pins.push(PinKey { rule: hit.rule, fingerprint, client_issued: hit.key.client_issued });
+                        out.pins.push(PinKey {
+                            rule: hit.rule,
+                            fingerprint,
+                            client_issued: hit.key.client_issued,
+                            name: hit.key.tag,
+                        });
                     } else if hit.key.client_issued {
                         // The same value under a rule whose ids clients issue: it may be bound.
                         out.pins
@@ -236,6 +241,6 @@ fn push_learnt(hit: Hit<'_, '_>, request: &RequestView<'_>, keyer: Keyer<'_>, ou
     };
     let fingerprint = keyer.fingerprint(hit.key, request, &hit.value);
     if !out.iter().any(|known| known.fingerprint == fingerprint && known.kind == kind) {
-        out.push(LearntKey { rule: hit.rule, fingerprint, kind });
+        out.push(LearntKey { rule: hit.rule, fingerprint, kind, name: hit.key.tag });
     }
 }

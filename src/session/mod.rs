@@ -9,6 +9,7 @@ mod condition;
 mod fingerprint;
 mod keys;
 mod matching;
+mod readings;
 mod rewrite;
 mod rules;
 mod selector;
@@ -18,7 +19,7 @@ mod view;
 
 pub use condition::{Condition, Story};
 pub use fingerprint::{Fingerprint, Fingerprinter};
-pub use keys::{Learnt, LearntKey, PinKey, RequestKeys, RouteKey, WeakKey};
+pub use keys::{Learnt, LearntKey, NameTag, PinKey, RequestKeys, RouteKey, WeakKey};
 pub use matching::{Hit, Keyer};
 pub use rewrite::RewriteUrls;
 pub use rules::{KeyRule, RuleSet, TTL_IDLE_DEFAULT, Ttl};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex::bytes::Regex;
 
 use super::condition::Condition;
+use super::keys::NameTag;
 use super::rewrite::RewriteUrls;
 use super::selector::{Place, Selector, Side};
 use super::spec::{self, Connection, Mark, Role, Scope};
@@ -35,6 +36,8 @@ pub struct Ttl {
 pub struct KeyRule {
     /// Name of the key, as written.
     pub name: String,
+    /// The same, as the table keeps it.
+    pub tag: NameTag,
     /// The preset (or upstream) that wrote it.
     pub source: String,
     /// Key space: equal space and value = same key.
@@ -338,6 +341,7 @@ fn key_rule(
     }
     KeyRule {
         name: key.key.text.clone(),
+        tag: NameTag::of(&key.key.text),
         source: set.name.clone(),
         space,
         role: key.as_,

@@ -165,6 +165,11 @@ impl Selector {
         }
     }
 
+    /// What is made of every value found.
+    pub(super) fn via(&self) -> &[Transform] {
+        &self.via
+    }
+
     fn in_facts<'a>(
         &self,
         path: PathId,

@@ -9,7 +9,7 @@ use redb::{BackendError, DatabaseError, StorageBackend};
 
 use super::*;
 use crate::affinity::{Ask, End, Limits, Outcome, Policy};
-use crate::session::{Fingerprint, Learnt, LearntKey, PinKey, RequestKeys};
+use crate::session::{Fingerprint, Learnt, LearntKey, NameTag, PinKey, RequestKeys};
 use crate::upstream::{Balance, NodeSet, NodeSpec, Registry};
 
 /// A table with nodes, and a store in a folder of its own.
@@ -52,13 +52,18 @@ impl Gate {
     fn request(&self, key: u64) -> String {
         let fingerprint = Fingerprint(u128::from(key) << 64 | u128::from(key));
         let mut keys = RequestKeys::default();
-        keys.pins.push(PinKey { rule: 0, fingerprint, client_issued: true });
+        keys.pins.push(PinKey { rule: 0, fingerprint, client_issued: true, name: NameTag::default() });
         let policy = Policy::default();
         let now = Now(self.now);
         let ask = Ask { keys: &keys, nodes: &self.nodes, policy: &policy, tried: &[], held: None, now, random: key };
         let mut visit = self.affinity.place(&ask).expect("there are nodes");
         visit.commit(now).expect("nobody moves it");
-        let second = LearntKey { rule: 1, fingerprint: Fingerprint(u128::from(key) | 1 << 127), kind: Learnt::Pin };
+        let second = LearntKey {
+            rule: 1,
+            fingerprint: Fingerprint(u128::from(key) | 1 << 127),
+            kind: Learnt::Pin,
+            name: NameTag::default(),
+        };
         visit.learn(&[second], &policy, now);
         let node = self.registry.name(visit.node()).expect("it has a name").to_string();
         visit.finish(End::of(Outcome::Success), &policy, now);

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::series::Histogram;
 use crate::affinity::Code;
 
 /// How a metric behaves.
@@ -50,6 +51,10 @@ metrics! {
     DECISIONS: Counter "castile_decisions_total" "Requests by decision code: why they went where they went.";
     RESPONSES: Counter "castile_responses_total" "Requests by the status that the client got; 0 where it got none.";
     DURATION: Histogram "castile_request_duration_seconds" "Seconds from a request's head to the end of its answer.";
+    REQUESTS: Counter "castile_requests_total" "Requests by upstream, node and decision code; an empty node: none was found.";
+    REQUEST_EVENTS: Counter "castile_request_events_total" "What requests did, by upstream and node: keys learnt, keys matched, unknown, in conflict, sessions lost, replaced, ended, conversations moved, connects retried.";
+    FIRST_BYTE: Histogram "castile_node_first_byte_seconds" "Seconds from a node's connection to the first byte of its answer, by upstream and node.";
+    UPSTREAM_DURATION: Histogram "castile_upstream_duration_seconds" "Seconds from a request's head to the end of its answer, by upstream and node.";
     CLIENT_CONNECTIONS: Gauge "castile_connections" "Client connections that stand.";
     CLIENT_CONNECTIONS_MAX: Gauge "castile_connections_max" "As many may: limits.connections, or half of the descriptors less a reserve.";
     CLIENT_CONNECTIONS_REFUSED: Counter "castile_connections_refused_total" "Client connections refused, or left waiting, for what was scarce.";
@@ -87,6 +92,7 @@ metrics! {
     NODE_CONNECTIONS: Gauge "castile_node_connections" "Open connections to a machine.";
     NODE_IDLE: Gauge "castile_node_idle_connections" "Of these, those that wait for a request.";
     NODE_CONVERSATIONS: Gauge "castile_node_conversations" "Conversations pinned to a machine.";
+    NODE_FATES: Counter "castile_node_conversation_events_total" "What became of a machine's conversations: expired, evicted, moved here, moved away.";
     NODE_HEALTH: Gauge "castile_node_health" "1 for the present health of a machine: unknown, up or down.";
     NODE_STATE: Gauge "castile_node_state" "1 for the present administrative state of a machine: ready, drain or maint.";
     NODE_EJECTED: Gauge "castile_node_ejected" "1 while a machine gets no new conversation because it failed in a row.";
@@ -174,6 +180,25 @@ impl Text {
         }
         self.sample(DURATION.name, "_sum", &[], sum(&|tally| tally.micros.load(Relaxed)) as f64 / 1e6);
         self.sample(DURATION.name, "_count", &[], below as f64);
+    }
+
+    /// A metric of histograms.
+    pub fn histograms<'a>(
+        &mut self,
+        metric: Metric,
+        samples: impl IntoIterator<Item = (&'a [(&'a str, &'a str)], Histogram)>,
+    ) {
+        self.head(metric);
+        for (labels, histogram) in samples {
+            let mut below = 0;
+            let bounds = BOUNDS.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+            for (bound, count) in bounds.zip(histogram.buckets) {
+                below += count;
+                self.sample(metric.name, "_bucket", &[labels, &[("le", bound.as_str())]].concat(), below as f64);
+            }
+            self.sample(metric.name, "_sum", labels, histogram.micros as f64 / 1e6);
+            self.sample(metric.name, "_count", labels, below as f64);
+        }
     }
 
     fn head(&mut self, metric: Metric) {

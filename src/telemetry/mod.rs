@@ -5,6 +5,7 @@ pub mod audit;
 mod events;
 pub mod metrics;
 mod record;
+pub mod series;
 
 pub use access_log::{AccessLog, Lines};
 pub use audit::Audit;

@@ -59,6 +59,8 @@ pub struct Live {
     pub(super) connections: Gate,
     idle_connections: AtomicU32,
     conversations: AtomicU64,
+    /// What became of its conversations.
+    pub fates: super::Fates,
     last_chosen_ms: AtomicU64,
     health_since_ms: AtomicU64,
     /// When it was added, came up, or came back from maintenance; 0 = with the process.
@@ -96,6 +98,7 @@ impl Live {
             connections: Gate::default(),
             idle_connections: AtomicU32::new(0),
             conversations: AtomicU64::new(0),
+            fates: super::Fates::default(),
             last_chosen_ms: AtomicU64::new(0),
             health_since_ms: AtomicU64::new(0),
             came_ms: AtomicU64::new(0),

@@ -7,6 +7,7 @@
 
 mod balance;
 mod events;
+mod fates;
 mod gate;
 mod health;
 mod live;
@@ -18,6 +19,7 @@ mod wait;
 
 pub use balance::{Balance, Pick};
 pub use events::{UpstreamEvents, Waiting};
+pub use fates::{Fate, Fates};
 pub use gate::{Rank, Settled, Ticket};
 pub use health::{Checked, together};
 pub use live::{Admin, Health, InFlight, Live, NodeId, OpenConnection};

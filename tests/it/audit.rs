@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use crate::support::soap::login_node;
+use crate::support::soap::{AXIS2, login, login_node};
 use crate::support::tls::Authority;
 use crate::support::{Castile, Node, config, eventually};
 
@@ -69,9 +69,53 @@ fn who_did_what_from_where_and_what_came_of_it() {
     assert_eq!(numbers, (1..=5).map(Some).collect::<Vec<_>>());
     let text = std::fs::read_to_string(&file).expect("a file");
     assert!(!text.contains("defg") && !text.contains("nope"), "no credential: {text}");
-    let metrics =
-        castile.ask_admin(format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{}\r\n", bearer("abc"))).text();
-    assert!(metrics.contains("castile_audit_records_total 5\n") && metrics.contains("castile_audit_failing 0\n"));
+    // A record is counted a moment after it stands in the file.
+    eventually("it is counted", || {
+        let ask = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{}\r\n", bearer("abc"));
+        let metrics = castile.ask_admin(ask).text();
+        metrics.contains("castile_audit_records_total 5\n") && metrics.contains("castile_audit_failing 0\n")
+    });
+}
+
+#[test]
+fn conversations_that_are_moved_and_unbound_are_recorded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("audit.json");
+    let nodes = [0, 1].map(login_node);
+    let castile = Castile::start(&format!(
+        "{}admin: {{address: '127.0.0.1:0'}}\naudit: {{file: {}}}\n",
+        config(&[&nodes[0], &nodes[1]], AXIS2),
+        file.display()
+    ));
+    let (_, node) = login(&castile);
+    let list = castile.ask_admin("GET /v1/conversations HTTP/1.1\r\nHost: localhost\r\n\r\n").text();
+    let list: Value = serde_json::from_str(&list).expect("JSON");
+    let print = list["conversations"][0]["id"].as_str().expect("a fingerprint");
+    let one = format!("/v1/conversations/{print}");
+    let to = 1 - node;
+    for path in [
+        format!("{one}/move?to=n{to}"),
+        "/v1/conversations/unbind?upstream=app&idle=9h".to_owned(),
+        format!("{one}/unbind"),
+    ] {
+        assert_eq!(ask(&castile, "POST", &path, ""), 200, "{path}");
+    }
+    assert_eq!(ask(&castile, "POST", &format!("{one}/unbind"), ""), 404);
+    eventually("all is written", || records(&file).len() == 4);
+    let told: Vec<_> = records(&file)
+        .iter()
+        .map(|record| ["what", "before", "after", "result"].map(|key| record[key].as_str().unwrap_or("-")).join(" | "))
+        .collect();
+    let what = format!("POST {one}");
+    assert_eq!(
+        told,
+        [
+            format!("{what}/move | on n{node} | 1 moved to n{to} | done"),
+            "POST /v1/conversations/unbind | conversations of upstream=app&idle=9h | 0 unbound | done".to_owned(),
+            format!("{what}/unbind | on n{to} | 1 unbound | done"),
+            format!("{what}/unbind | - | - | failed"),
+        ]
+    );
 }
 
 /// A receiver that reads what comes; it closes its first connection after so many messages.

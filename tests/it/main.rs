@@ -7,6 +7,7 @@ mod architecture;
 mod asking;
 mod audit;
 mod capture;
+mod conversations;
 mod draining;
 mod durable;
 mod encryption;
@@ -20,7 +21,9 @@ mod identity;
 mod lab;
 mod learning;
 mod messages;
+mod metrics;
 mod overload;
+mod previews;
 mod program;
 mod published;
 mod reload;
@@ -34,4 +37,5 @@ mod timeouts;
 #[path = "../http/unambiguous.rs"]
 #[allow(dead_code, reason = "tests/http needs more of it")]
 mod unambiguous;
+mod watching;
 mod wrong_nodes;

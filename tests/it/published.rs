@@ -43,6 +43,8 @@ fn told(yaml: &str, url: &str, change: impl FnOnce(&mut Args)) -> Told {
     let file = folder.path().join("castile.yaml");
     std::fs::write(&file, yaml).expect("a file can be written");
     let mut args = Args {
+        against: None,
+        token_file: None,
         file,
         effective: false,
         json: false,

@@ -3,6 +3,7 @@
 mod capacity;
 mod journal;
 mod merging;
+mod operate;
 mod placement;
 mod semantics;
 mod simulation;

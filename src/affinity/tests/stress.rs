@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 
 use super::world::{node_set, print, request_keys};
 use super::*;
-use crate::session::{Learnt, LearntKey};
+use crate::session::{Learnt, LearntKey, NameTag};
 use crate::upstream::{Balance, NodeId, NodeSet, Registry};
 
 const THREADS: u64 = 8;
@@ -140,7 +140,11 @@ fn a_small_table_keeps_its_bounds_and_counts_under_threads() {
                     while visit.commit(now).is_err() {}
                     let fingerprint = print(&format!("s:{}", draw(200)));
                     if draw(2) == 0 {
-                        visit.learn(&[LearntKey { rule: 0, fingerprint, kind: Learnt::Pin }], policy, now);
+                        visit.learn(
+                            &[LearntKey { rule: 0, fingerprint, kind: Learnt::Pin, name: NameTag::default() }],
+                            policy,
+                            now,
+                        );
                     }
                     let outcome = [Outcome::Success, Outcome::Success, Outcome::Failure, Outcome::NoAnswer];
                     let end = End { lost: draw(20) == 0, ended: draw(20) == 0, ..End::of(outcome[draw(4) as usize]) };

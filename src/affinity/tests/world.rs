@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::session::{Fingerprint, Learnt, LearntKey, PinKey, RequestKeys, RouteKey, WeakKey};
+use crate::session::{Fingerprint, Learnt, LearntKey, NameTag, PinKey, RequestKeys, RouteKey, WeakKey};
 use crate::upstream::{Admin, Balance, Health, NodeLimits, NodeSet, NodeSpec, Registry};
 
 /// Nodes, a table, a clock.
@@ -122,7 +122,8 @@ impl World {
         let mut keys = Vec::new();
         let mut end = End::of(Outcome::Success);
         for word in answer.split_whitespace() {
-            let mut learn = |kind, id| keys.push(LearntKey { rule: 0, fingerprint: print(id), kind });
+            let mut learn =
+                |kind, id| keys.push(LearntKey { rule: 0, fingerprint: print(id), kind, name: NameTag::of("s") });
             match word.split_once([':', '=']) {
                 Some(("s", _)) => learn(Learnt::Pin, word),
                 Some(("c", id)) => learn(Learnt::Pin, &format!("c:{id}")),
@@ -193,8 +194,10 @@ pub(in crate::affinity) fn request_keys(request: &str) -> RequestKeys {
         let fingerprint = print(word);
         let rule = rule as u16;
         match word.split_once(':') {
-            Some(("c", _)) => keys.pins.push(PinKey { rule, fingerprint, client_issued: true }),
-            Some(("s", _)) => keys.pins.push(PinKey { rule, fingerprint, client_issued: false }),
+            Some(("c", _)) => keys.pins.push(PinKey { rule, fingerprint, client_issued: true, name: NameTag::of("c") }),
+            Some(("s", _)) => {
+                keys.pins.push(PinKey { rule, fingerprint, client_issued: false, name: NameTag::of("s") })
+            }
             Some(("r", tag)) => keys.routes.push(RouteKey { rule, tag: tag.as_bytes().into(), fingerprint }),
             Some(("w", id)) => keys.weak.push(WeakKey { fingerprint, is_connection: id.starts_with("conn") }),
             Some(("h", _)) => keys.hash = Some(fingerprint),

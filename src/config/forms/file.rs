@@ -33,6 +33,9 @@ impl Form for ReadableFile {
             path.display()
         ))
     }
+    fn names_file(&self, text: &str, folder: &Path) -> Option<PathBuf> {
+        Some(folder.join(text))
+    }
     fn show(&self, value: &PathBuf) -> Shown {
         Shown::Text(value.display().to_string())
     }
@@ -108,6 +111,9 @@ impl Form for SecretFile {
             "" => Err(format!("{} is empty; write the secret into it", path.display())),
             secret => Ok(Secret::new(secret)),
         }
+    }
+    fn names_file(&self, text: &str, folder: &Path) -> Option<PathBuf> {
+        Some(folder.join(text))
     }
     fn show(&self, _: &Secret) -> Shown {
         Shown::Secret

@@ -27,6 +27,10 @@ pub trait Form {
     /// # Errors
     /// The fault and the way out.
     fn parse(&self, text: &str, folder: &Path) -> Result<Self::Value, String>;
+    /// The file that this text names, where it is to be read: whoever watches the configuration watches it, too.
+    fn names_file(&self, _text: &str, _folder: &Path) -> Option<std::path::PathBuf> {
+        None
+    }
     /// As [`Form::parse`] would read it.
     fn show(&self, value: &Self::Value) -> Shown;
     /// As JSON Schema.

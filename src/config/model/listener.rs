@@ -61,6 +61,8 @@ pub struct ListenerTls {
     pub key: PathBuf,
     /// PEM: the authorities that sign client certificates. Set whenever `client_auth` is not `None`.
     pub client_ca: Option<PathBuf>,
+    /// PEM: what those authorities have revoked. With one file, every authority needs a list that is in force.
+    pub client_crl: Vec<PathBuf>,
     /// Whether clients show a certificate.
     pub client_auth: ClientAuth,
     /// How nodes hear of the client's certificate. The field is never accepted from clients.

@@ -18,6 +18,8 @@ pub struct Cx {
     pub problems: Vec<Problem>,
     /// What the file says that is not the default: (`upstreams.*.sticky.wait`, place, value).
     pub written: Vec<Written>,
+    /// Files that the file names and that are read: certificates, secrets.
+    pub named_files: Vec<std::path::PathBuf>,
     pub(super) way: Vec<Step>,
     keys: HashMap<Mark, String>,
     pub(super) describing: bool,
@@ -53,6 +55,7 @@ impl Cx {
             places,
             problems: Vec::new(),
             written: Vec::new(),
+            named_files: Vec::new(),
             way: Vec::new(),
             keys: HashMap::new(),
             describing: false,

@@ -75,6 +75,8 @@ impl<'a, 'n> Slot<'a, 'n> {
             }
             Value::Scalar(scalar) => match form.parse(&scalar.text, self.cx.places.folder(node.at)) {
                 Ok(value) => {
+                    let file = form.names_file(&scalar.text, self.cx.places.folder(node.at));
+                    self.cx.named_files.extend(file);
                     self.shown = Some(form.show(&value));
                     return Some(value);
                 }

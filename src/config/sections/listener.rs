@@ -76,6 +76,11 @@ fn read_tls(s: &mut Section) -> Option<ListenerTls> {
     let certificate = s.required("certificate", "PEM: the certificate and its chain.", FILE);
     let key = s.required("key", "PEM: its private key.", FILE);
     let client_ca = s.optional("client_ca", "PEM: the authorities that sign client certificates.", FILE);
+    let client_crl = s.many(
+        "client_crl",
+        "PEM: revocation lists; with one, every authority of client_ca needs a list that is in force.",
+        FILE,
+    );
     let client_auth = s.value("client_auth", "Whether clients show a certificate.", CLIENT_AUTH, ClientAuth::None);
     let forward = s.optional_with("forward_client_cert", "How nodes hear of the client's certificate.", |slot| {
         slot.map(|s| {
@@ -90,6 +95,12 @@ fn read_tls(s: &mut Section) -> Option<ListenerTls> {
         if s.place_of("client_ca").is_some() {
             s.problem("client_ca", "no client is asked for a certificate; set client_auth to optional or required too");
         }
+        if s.place_of("client_crl").is_some() {
+            s.problem(
+                "client_crl",
+                "no client is asked for a certificate; set client_auth to optional or required too",
+            );
+        }
         if forward.is_some() {
             s.problem(
                 "forward_client_cert",
@@ -99,5 +110,13 @@ fn read_tls(s: &mut Section) -> Option<ListenerTls> {
     } else if s.place_of("client_ca").is_none() {
         s.problem("client_auth", "client certificates cannot be checked without authorities; set client_ca");
     }
-    Some(ListenerTls { at, certificate: certificate?, key: key?, client_ca, client_auth, forward_client_cert: forward })
+    Some(ListenerTls {
+        at,
+        certificate: certificate?,
+        key: key?,
+        client_ca,
+        client_crl,
+        client_auth,
+        forward_client_cert: forward,
+    })
 }

@@ -3,8 +3,12 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
@@ -17,6 +21,7 @@ pub struct Authority {
     folder: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
+    signed: AtomicU64,
 }
 
 /// A certificate with its key, as files.
@@ -27,6 +32,7 @@ pub struct Identity {
     pub key: PathBuf,
     /// The certificate in DER.
     pub der: Vec<u8>,
+    serial: SerialNumber,
 }
 
 impl Authority {
@@ -36,11 +42,12 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
         std::fs::write(folder.path().join("ca.pem"), certificate.pem()).expect("a file can be written");
         let der = certificate.der().clone();
-        Self { folder, issuer: Issuer::new(params, key), certificate: der }
+        Self { folder, issuer: Issuer::new(params, key), certificate: der, signed: AtomicU64::new(1) }
     }
 
     /// Its certificate, as a file.
@@ -48,16 +55,40 @@ impl Authority {
         self.folder.path().join("ca.pem")
     }
 
+    /// A list of what it has revoked, as a file: that of these certificates.
+    pub fn revoke(&self, revoked: &[&Identity]) -> PathBuf {
+        let entry = |identity: &&Identity| RevokedCertParams {
+            serial_number: identity.serial.clone(),
+            revocation_time: date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(4000, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).expect("a list");
+        let file = self.folder.path().join("revoked.pem");
+        std::fs::write(&file, list.pem().expect("PEM")).expect("a file can be written");
+        file
+    }
+
     /// A certificate for this name.
     pub fn sign(&self, name: &str) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         params.distinguished_name.push(DnType::CommonName, name);
+        let serial = SerialNumber::from(self.signed.fetch_add(1, Ordering::SeqCst));
+        params.serial_number = Some(serial.clone());
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let file = |kind: &str| self.folder.path().join(format!("{name}.{kind}"));
         std::fs::write(file("pem"), certificate.pem()).expect("a file can be written");
         std::fs::write(file("key"), key.serialize_pem()).expect("a file can be written");
-        Identity { certificate: file("pem"), key: file("key"), der: certificate.der().to_vec() }
+        Identity { certificate: file("pem"), key: file("key"), der: certificate.der().to_vec(), serial }
     }
 
     fn roots(&self) -> RootCertStore {
