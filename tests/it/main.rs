@@ -31,6 +31,7 @@ mod request_ids;
 mod returning;
 mod rewriting;
 mod sharing;
+mod simulation;
 mod smuggling;
 mod support;
 mod timeouts;
