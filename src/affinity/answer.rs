@@ -273,8 +273,9 @@ impl Affinity {
                 new.keys.push(Key::new(key, name, false));
             }
         }
-        self.report(&mut new, || What::Bound(keys.into()));
+        // In this order: who follows would else take the heir for the old one, which has its key and its node.
         self.report(state, || What::Unbound(keys.into()));
+        self.report(&mut new, || What::Bound(keys.into()));
         self.leave(&heir, &mut new, (node, Some(Outcome::Success)), now);
     }
 }

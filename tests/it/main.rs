@@ -32,6 +32,7 @@ mod returning;
 mod rewriting;
 mod sealed;
 mod sharing;
+mod simulation;
 mod smuggling;
 mod support;
 mod timeouts;
