@@ -355,10 +355,12 @@ impl<C: Client> Forward<'_, '_, C> {
                     continue;
                 }
             } else if self.answer.is_some() {
-                if let Some(wait) = self.pass_rewritten(cx, whole, moved)? {
+                // It takes all that is there, also where the client cannot take it yet.
+                let passed = self.pass_rewritten(cx, whole, moved);
+                *scanned = 0;
+                if let Some(wait) = passed? {
                     return Ok(wait);
                 }
-                *scanned = 0;
             } else if !body.is_empty() || whole {
                 let trailers = self.node.wire.trailers().filter(|fields| whole && !fields.is_empty());
                 match self.client.poll_send(cx, body, whole, trailers) {
