@@ -100,6 +100,8 @@ pub struct Forward<'a, 'l, C: Client> {
     pub reference: Reference<'a>,
     /// What is rewritten; `None` = nothing.
     pub rewrite: Option<&'a Exchange<'a>>,
+    /// The cookie of our own that the answer sets.
+    pub cookie: Option<String>,
     /// What the request begins with instead of what came.
     pub beginning: Option<Beginning>,
     /// The answer's message, where it is rewritten.
@@ -498,6 +500,9 @@ impl<C: Client> Forward<'_, '_, C> {
         if let Some(rewrite) = self.rewrite {
             rewrite.head(self.out);
             self.answer = rewrite.answer(self.out, framing, self.request.head.method());
+        }
+        if let Some(cookie) = self.cookie.take() {
+            self.out.fields_mut().push(b"Set-Cookie", cookie.as_bytes());
         }
         if self.withheld.is_some() {
             self.framing = framing;

@@ -224,7 +224,7 @@ impl Life {
         reader.push(&body.as_bytes()[cut..]);
         reader.end();
         let mut keys = RequestKeys::default();
-        upstream.keys(&view(&head, &reader), false, self.keyer(upstream), &mut keys);
+        upstream.keys(&view(&head, &reader), false, self.keyer(upstream), 0, &mut keys);
         let home_serves = self.serves(self.clients[&number].home);
         let is_guarded = self.is_guarded(number);
         let placed = self.gateway.affinity.place(&self.ask(&keys, upstream, &[]));
