@@ -42,6 +42,8 @@ codes! {
     First = "new",
     /// First contact of a parallel request has chosen the node already; this one follows it.
     Joined = "join",
+    /// A sealed cookie of the gateway names the node.
+    Sealed = "cookie",
     /// A route tag names the node.
     Route = "route",
     /// A route tag that an answer of the node taught.

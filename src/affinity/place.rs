@@ -1,6 +1,6 @@
 //! Placement: which node serves a request.
 //!
-//! Known pins in rule order; route tags; weak keys where they may stand in; hash keys; the balancer. What the request
+//! Known pins in rule order; the sealed cookie; route tags; weak keys where they may stand in; hash keys; the balancer. What the request
 //! carries of unknown client-issued keys is then bound, all or none, to the node found.
 
 use std::sync::Arc;
@@ -126,6 +126,7 @@ impl Affinity {
         }
         let choice = match choice.by {
             Code::Route | Code::LearntRoute | Code::Weak | Code::Hash => choice,
+            Code::Sealed | Code::Secondary | Code::Moved => choice,
             _ => {
                 drop(choice);
                 self.balance(ask, Some(issued[0].0), Code::Hash)?
@@ -139,6 +140,9 @@ impl Affinity {
     /// The node for a request without a known pin.
     pub(super) fn choose(&self, ask: &Ask<'_>) -> Result<Choice, Refusal> {
         let keys = ask.keys;
+        if let Some(sealed) = keys.sealed {
+            return self.sealed(sealed.node, ask);
+        }
         if let Some((node, by)) = self.tagged(ask, None) {
             return admit(node, by, ask);
         }

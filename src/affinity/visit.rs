@@ -70,6 +70,8 @@ impl Visit {
     pub(super) fn go(&mut self, code: Code, choice: Choice) {
         self.code = code;
         self.chosen_by = choice.by;
+        // The session is there already, whoever keeps track of it.
+        self.pinned |= choice.by == Code::Sealed;
         self.node = choice.node;
         self.admitted = Some(choice.admitted);
     }
@@ -200,7 +202,9 @@ impl Visit {
             }
         }
         let choice = match self.code {
-            Code::Unpinned if !matches!(self.chosen_by, Code::Route | Code::LearntRoute | Code::Weak) => {
+            Code::Unpinned
+                if !matches!(self.chosen_by, Code::Route | Code::LearntRoute | Code::Weak | Code::Sealed) =>
+            {
                 self.affinity.balance(ask, self.key.map(|key| key.0), self.chosen_by)?
             }
             _ => self.affinity.choose(ask)?,

@@ -135,6 +135,7 @@ pub fn explain(rehearsal: &Rehearsal, message: &RequestMessage, answer: Option<&
         return out;
     };
     out.rules = looked_in_request(rehearsal, upstream, &asked);
+    out.notes.extend(sealed_cookie(upstream, message));
     if let Some(stop) = &asked.refused {
         out.decision.reason = format!("The gateway refuses the request: {stop}.");
         return out;
@@ -159,6 +160,27 @@ pub fn explain(rehearsal: &Rehearsal, message: &RequestMessage, answer: Option<&
     out
 }
 
+/// What the request's sealed cookie comes to.
+fn sealed_cookie(upstream: &Upstream, message: &RequestMessage) -> Option<String> {
+    let cookie = upstream.cookie.as_ref()?;
+    let carried = cookie.read(message.head.fields(), crate::gateway::unix_ms() / 1000);
+    let name = cookie.name();
+    Some(match &carried.node {
+        _ if carried.conflict => {
+            format!("cookie {name}: good ones name different nodes, so none counts; the answer sets it")
+        }
+        Some(node) if carried.renew => format!("cookie {name}: sealed for node {node}; the answer renews it"),
+        Some(node) => format!("cookie {name}: sealed for node {node}; nodes do not get it"),
+        None if carried.expired > 0 => {
+            format!("cookie {name}: its time is over, so it counts as absent; the answer sets it")
+        }
+        None if carried.invalid > 0 => {
+            format!("cookie {name}: not sealed here for this upstream, so it counts as absent; the answer sets it")
+        }
+        None => format!("cookie {name}: there is none; the answer sets it"),
+    })
+}
+
 fn how_far(reader: Option<&Reader>, has_body: bool) -> String {
     match reader.map(Reader::state) {
         None if has_body => "not read: no rule asks for anything in it".to_owned(),
@@ -172,7 +194,7 @@ fn how_far(reader: Option<&Reader>, has_body: bool) -> String {
 /// Why the request goes where it goes. The table is empty, so that what a gateway with conversations does is said too.
 fn decision(upstream: &Upstream, asked: &Asked<'_>, visit: &Visit) -> Decision {
     let code = visit.code();
-    let names_node = matches!(visit.chosen_by(), Code::Route | Code::Hash);
+    let names_node = matches!(visit.chosen_by(), Code::Route | Code::Hash | Code::Sealed);
     let node = upstream.nodes.get(visit.node()).filter(|_| names_node).map(|node| node.name.to_string());
     let mut reason = code.reason().to_owned();
     let keys = &asked.keys;

@@ -129,7 +129,7 @@ impl Rehearsal {
         asked.refused = upstream.refuses(asked.reader.as_ref());
         let mut keys = RequestKeys::default();
         let unreadable = reading::is_unreadable(asked.reader.as_ref());
-        upstream.keys(&asked.view(), unreadable, self.keyer(upstream), &mut keys);
+        upstream.keys(&asked.view(), unreadable, self.keyer(upstream), crate::gateway::unix_ms() / 1000, &mut keys);
         asked.keys = keys;
         asked
     }

@@ -14,7 +14,7 @@ use crate::admin;
 use crate::config::model::Admin;
 use crate::config::{self, Config, Loaded, Problem, Sources};
 use crate::gateway::{Gateway, Outlook, Preview, unix_ms};
-use crate::handover;
+use crate::handover::{self, Link};
 use crate::health;
 use crate::proxy::Server;
 use crate::session::Fingerprinter;
@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> ExitCode {
         }
     };
     let started = begin(loaded.config, args.take_over, &runtime);
-    let Started { gateway, server, admin, has_taken_over } = match started {
+    let Started { gateway, server, admin, before } = match started {
         Ok(started) => started,
         Err(error) => {
             tracing::error!("{error}");
@@ -81,15 +81,23 @@ pub fn run(args: &Args) -> ExitCode {
     if let Some(Ok(address)) = admin.as_ref().map(admin::Listener::address) {
         tracing::info!(%address, "admin API");
     }
-    let what = if has_taken_over { "take over" } else { "start" };
+    let what = if before.is_some() { "take over" } else { "start" };
     let begun = Act { who: "local", what, after: Some(&mark(&gateway)), why: Some(VERSION), ..Act::default() };
     runtime.block_on(audit(&gateway, &begun));
-    let mut succession = {
+    let (mut succession, told) = {
         let _entered = runtime.enter();
-        Succession::begin(&gateway, has_taken_over)
+        let told = match Told::listen() {
+            Ok(told) => told,
+            Err(error) => {
+                tracing::error!(%error, "no signals can be heeded");
+                return ExitCode::from(FAILED);
+            }
+        };
+        // Whoever hears that it is there may send one.
+        (Succession::begin(&gateway, before), told)
     };
     handover::notify(&format!("READY=1\nMAINPID={}", std::process::id()));
-    match runtime.block_on(control(&gateway, server, admin, &mut succession, args, watched)) {
+    match runtime.block_on(control(&gateway, server, admin, &mut succession, told, args, watched)) {
         Ok(server) => {
             let limit = gateway.snapshot().config.shutdown.limit;
             if !succession.is_retired() {
@@ -117,7 +125,8 @@ struct Started {
     gateway: Arc<Gateway>,
     server: Server,
     admin: Option<admin::Listener>,
-    has_taken_over: bool,
+    /// The process that this one has taken over from.
+    before: Option<Link>,
 }
 
 /// Starts the gateway: with sockets of its own, of the service manager, or of the process that it takes over from.
@@ -139,8 +148,10 @@ fn begin(
     let mut server = Server::prepare(Arc::clone(&gateway), &mut standing)?;
     let stand_by = successor.as_mut().and_then(|successor| successor.admin.take());
     let bound = runtime.block_on(bind_admin(&gateway, stand_by)).and_then(|admin| match successor {
-        Some(successor) => succession::take_over(successor, &given, &gateway, &mut server).map(|()| (admin, true)),
-        None => server.accept().map(|()| (admin, false)).map_err(Into::into),
+        Some(successor) => {
+            succession::take_over(successor, &given, &gateway, &mut server).map(|link| (admin, Some(link)))
+        }
+        None => server.accept().map(|()| (admin, None)).map_err(Into::into),
     });
     // Only now: sockets that nobody wants any more are the other process's until it has handed over.
     for address in standing.keys() {
@@ -148,9 +159,9 @@ fn begin(
     }
     drop(standing);
     match bound {
-        Ok((admin, has_taken_over)) => {
+        Ok((admin, before)) => {
             tell_listeners(&gateway, &server);
-            Ok(Started { gateway, server, admin, has_taken_over })
+            Ok(Started { gateway, server, admin, before })
         }
         Err(error) => {
             server.stop(Duration::ZERO);
@@ -191,20 +202,36 @@ fn tell_listeners(gateway: &Gateway, server: &Server) {
     }
 }
 
+/// Signals that would end a process that does not heed them.
+struct Told {
+    hangup: Signal,
+    reopen: Signal,
+    succeed: Signal,
+}
+
+impl Told {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+            succeed: signal(SignalKind::user_defined2())?,
+        })
+    }
+}
+
 /// Heeds signals until one says stop.
 async fn control(
     gateway: &Arc<Gateway>,
     mut server: Server,
     admin: Option<admin::Listener>,
     succession: &mut Succession,
+    told: Told,
     args: &Args,
     watched: Arc<Watched>,
 ) -> Result<Server, std::io::Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut reopen = signal(SignalKind::user_defined1())?;
-    let mut succeed = signal(SignalKind::user_defined2())?;
+    let Told { mut hangup, mut reopen, mut succeed } = told;
     let mut sweep = tokio::time::interval(SWEEP);
     // SIGTERM was received; serving ends then.
     let mut stop_at = None;
@@ -259,6 +286,7 @@ async fn control(
                 gateway.audit.reopen();
             }
             _ = sweep.tick() => {
+                succession.tell_states(gateway);
                 if gateway.affinity.agrees() {
                     in_use = gateway.affinity.tell_use(in_use, USE_STEP, gateway.now()).unwrap_or(0);
                 }

@@ -1,5 +1,6 @@
 //! Handing over and taking over, as `castile run` does it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::handover::{self, Door, Link, Listening, Offer, Progress, Successor, TakeOverError, Visitor};
 use crate::proxy::Server;
+use crate::upstream::{Admin, NodeId};
 
 /// How long the successor may take to read what is bound here last.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -43,7 +45,7 @@ pub fn take_over(
     given: &[SocketAddr],
     gateway: &Arc<Gateway>,
     server: &mut Server,
-) -> Result<(), Box<dyn std::error::Error>> {
+) -> Result<Link, Box<dyn std::error::Error>> {
     gateway.expect_store()?;
     let kept = given.iter().filter(|address| server.sockets().contains_key(address));
     let kept = kept.map(|address| Listening { is_admin: false, configured: *address }).collect();
@@ -53,10 +55,10 @@ pub fn take_over(
         caught.give_up();
         return Err(error.into());
     }
-    caught.accepts(kept);
+    let link = caught.accepts(kept);
     gateway.handovers.conversations.store(conversations, Ordering::Relaxed);
     tracing::info!(conversations, "taken over; the process before this one accepts no more");
-    Ok(())
+    Ok(link)
 }
 
 /// Where this process stands between its predecessor and its successor.
@@ -77,6 +79,9 @@ pub struct Succession {
     stage: Stage,
     progress: UnboundedReceiver<Progress>,
     sender: UnboundedSender<Progress>,
+    /// The process before this one, while it still serves, and what it knows of nodes.
+    before: Option<Link>,
+    states: HashMap<NodeId, Admin>,
 }
 
 /// What happened.
@@ -89,10 +94,12 @@ pub enum Event {
 }
 
 impl Succession {
-    /// Begins to listen where the configuration says. Needs a runtime. `in_place`: of the process that was taken over from.
-    pub fn begin(gateway: &Gateway, in_place: bool) -> Self {
+    /// Begins to listen where the configuration says, in the place of the process before this one if there was one. Needs a
+    /// runtime.
+    pub fn begin(gateway: &Gateway, before: Option<Link>) -> Self {
+        let in_place = before.is_some();
         let (sender, progress) = unbounded_channel();
-        let mut this = Self { door: None, stage: Stage::Serving, progress, sender };
+        let mut this = Self { door: None, stage: Stage::Serving, progress, sender, before, states: HashMap::new() };
         this.door = open(gateway.snapshot().config.handover.socket.as_deref(), in_place);
         this
     }
@@ -122,15 +129,32 @@ impl Succession {
         }
     }
 
+    /// Tells the process before this one what the operator wants of nodes since.
+    pub fn tell_states(&mut self, gateway: &Gateway) {
+        let Some(link) = self.before.as_ref().filter(|link| !link.is_over()) else {
+            self.before = None;
+            return;
+        };
+        for live in gateway.registry.machines() {
+            if self.states.insert(live.id(), live.admin()) != Some(live.admin()) {
+                link.send_state(&live);
+            }
+        }
+    }
+
     /// Whether a successor serves.
     pub fn is_retired(&self) -> bool {
         matches!(self.stage, Stage::Retired { .. })
     }
 
-    /// Whether a successor serves and nothing is left to do here, or the time for it is over.
+    /// Whether a successor serves and nothing is left to do here, or the time for it is over. As long as the process before this
+    /// one serves, what it binds must go on to the successor.
     pub fn is_over(&self, server: &Server) -> bool {
         match &self.stage {
-            Stage::Retired { until, .. } => server.is_retired() || Instant::now() >= *until,
+            Stage::Retired { until, .. } => {
+                let is_last = self.before.as_ref().is_none_or(Link::is_over);
+                server.is_retired() && is_last || Instant::now() >= *until
+            }
             _ => false,
         }
     }
@@ -147,8 +171,9 @@ impl Succession {
             Event::Visitor(visitor) => self.receive(visitor, gateway, server, admin),
             Event::Progress(Progress::Ready { kept, link, pid }) => {
                 server.retire(&kept);
-                // The successor has put its own socket in the place of this one.
-                self.door = None;
+                if let Some(door) = self.door.take() {
+                    door.leave();
+                }
                 let limit = gateway.snapshot().config.handover.limit;
                 let connections = server.connections();
                 tracing::info!(pid, connections, ?limit, "handed over; connections end with their next answer");

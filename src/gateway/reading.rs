@@ -49,9 +49,19 @@ impl Upstream {
         (*stop == Stop::Dtd || self.config.strict && is_unparsed).then(|| stop.clone())
     }
 
-    /// The keys of a request. Where the balancer hashes and no rule says what, the client's address is hashed.
-    pub fn keys(&self, request: &RequestView<'_>, unreadable: bool, keyer: Keyer<'_>, out: &mut RequestKeys) {
+    /// The keys of a request; `now_unix` in seconds since 1970. Where the balancer hashes and no rule says what, the client's address is hashed.
+    pub fn keys(
+        &self,
+        request: &RequestView<'_>,
+        unreadable: bool,
+        keyer: Keyer<'_>,
+        now_unix: u64,
+        out: &mut RequestKeys,
+    ) {
         self.rules.match_request(request, unreadable, keyer, out);
+        if let Some(cookie) = &self.cookie {
+            out.sealed = cookie.node(request.head.fields(), &self.nodes, &self.events, now_unix);
+        }
         if self.config.balance == Balance::Hash && out.hash.is_none() {
             let address = request.client_ip.to_string();
             out.hash = Some(keyer.fingerprinter.fingerprint(keyer.group, "client_ip", b"", address.as_bytes()));

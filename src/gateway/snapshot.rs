@@ -9,6 +9,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::rewriting::Rewriting;
 use super::routes::{Route, Routes};
+use super::sealed::SealedCookie;
 use super::{takeover, tls};
 use crate::affinity::{OnNodeDown, Policy, SharedSessions, UnknownKey};
 use crate::config::model;
@@ -65,6 +66,8 @@ pub struct Upstream {
     pub events: Arc<UpstreamEvents>,
     /// How node connections are shared.
     pub connection: Connection,
+    /// The sealed cookie, if there is one.
+    pub cookie: Option<SealedCookie>,
     /// What is rewritten; `None` = nothing.
     pub rewriting: Option<Rewriting>,
     /// TLS towards its nodes; `None` where no URL is `https`.
@@ -229,6 +232,11 @@ impl Upstream {
             policy: policy(config, &rules),
             events: registry.events(&config.name),
             connection: config.connection.unwrap_or(rules.connection()),
+            cookie: config
+                .sticky
+                .as_ref()
+                .and_then(|sticky| sticky.cookie.as_ref())
+                .map(|cookie| SealedCookie::new(cookie, &config.affinity_group)),
             rewriting: Rewriting::compile(config, &rules),
             rules,
             nodes: NodeSet::new(balance(config.balance), specs).with_panic(config.health.observe.panic),

@@ -31,8 +31,8 @@ pub struct DoorError {
 pub struct Door {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and number of the file, to know whether it is still ours.
-    file: (u64, u64),
+    /// Device and number of the file, to know whether it is still ours; `None` once it is the successor's.
+    file: Option<(u64, u64)>,
 }
 
 /// Somebody who wants to take over.
@@ -74,12 +74,17 @@ impl Door {
             fail(error)
         })?;
         let listener = UnixListener::from_std(listener).map_err(fail)?;
-        Ok(Self { listener, path: path.to_owned(), file })
+        Ok(Self { listener, path: path.to_owned(), file: Some(file) })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Listens no more. The file is the successor's, which puts its own in its place; removing it could remove that one.
+    pub fn leave(mut self) {
+        self.file = None;
     }
 
     /// The next one who may take over; others are sent away.
@@ -98,7 +103,7 @@ impl Door {
 
 impl Drop for Door {
     fn drop(&mut self) {
-        let is_ours = std::fs::metadata(&self.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.file);
+        let is_ours = std::fs::metadata(&self.path).is_ok_and(|meta| Some((meta.dev(), meta.ino())) == self.file);
         if is_ours {
             let _ = std::fs::remove_file(&self.path);
         }

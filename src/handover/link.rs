@@ -5,9 +5,10 @@
 //! applies it does not tell back. But other sinks hear it, and are waited for before it is acknowledged: so three processes
 //! in a row agree, and what one binds is in the store that another one owns.
 //!
-//! **Learnt before used.** While [`Link::wait`] holds, a change is settled once the other process has acknowledged it;
-//! answers that bind wait for that. It takes the time of two context switches. A process that does not acknowledge for
-//! [`PATIENCE`] is no longer waited for until it does; one that is gone ends the link.
+//! **Learnt before used.** While [`Link::wait`] holds, a change is settled once the other process has acknowledged that it is in
+//! its table, and in its store where that matters; answers that bind wait for it. It takes the time of two context switches.
+//! Whoever does not acknowledge for [`PATIENCE`] is no longer waited for until they do: a store first, a process that hangs as well.
+//! One that is gone ends the link.
 //!
 //! Reading and writing have a thread each: requests wait for what they do, so they share no runtime with anything slow.
 
@@ -23,9 +24,10 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::change::Names;
-use super::message::{self, Message};
+use super::message::{self, Message, NodeState};
 use crate::affinity::{Change, Follower, Rule, Sink};
 use crate::gateway::Gateway;
+use crate::upstream::Live;
 
 /// How long answers wait for an acknowledgement. A process that needs longer hangs; its pins are then late, not lost.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -62,8 +64,9 @@ struct Shared {
     changed: Condvar,
     /// Answers wait for acknowledgements.
     waits: AtomicBool,
-    /// Nobody waits although they should: the other process has not acknowledged anything for too long.
-    late: AtomicBool,
+    /// Nobody waits for these although they should.
+    late_table: AtomicBool,
+    late_store: AtomicBool,
     /// Conversations told by the other process.
     heard: AtomicU64,
 }
@@ -76,16 +79,35 @@ struct Outgoing {
     /// The last position told at all, and the last one that was sent.
     told: u64,
     sent: u64,
-    acked: u64,
+    /// What the other process has in its table, and wherever it has to be.
+    applied: Reached,
+    settled: Reached,
     /// Up to where the other process's changes are applied here.
     known: u64,
-    /// Since when something that was sent has been waiting for its acknowledgement.
-    since: Option<Instant>,
     /// Changes of the other process that others must have before they are acknowledged: their position there, ours here.
     pending: VecDeque<(u64, u64)>,
     /// What was acknowledged last.
     acknowledged: u64,
     is_over: bool,
+}
+
+/// How far the other process has come.
+#[derive(Debug, Default)]
+struct Reached {
+    position: u64,
+    /// Since when something that was sent has been waiting for its acknowledgement.
+    since: Option<Instant>,
+}
+
+impl Reached {
+    fn reach(&mut self, position: u64, sent: u64) {
+        self.position = self.position.max(position);
+        self.since = (self.position < sent).then(Instant::now);
+    }
+
+    fn is_late(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() > PATIENCE)
+    }
 }
 
 /// What a link makes of a message that is not its own.
@@ -103,7 +125,8 @@ impl Link {
             outgoing: Mutex::default(),
             changed: Condvar::new(),
             waits: AtomicBool::new(false),
-            late: AtomicBool::new(false),
+            late_table: AtomicBool::new(false),
+            late_store: AtomicBool::new(false),
             heard: AtomicU64::new(0),
         }));
         let journal = link.0.gateway.affinity.journal();
@@ -141,6 +164,17 @@ impl Link {
         self.0.changed.notify_all();
     }
 
+    /// Tells the state of a node.
+    pub fn send_state(&self, live: &Live) {
+        let (group, name) = (live.group().to_string(), live.name().to_string());
+        self.send(&Message::Node(NodeState { group, name, admin: live.admin(), health: live.health() }));
+    }
+
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        self.0.outgoing.lock().is_over
+    }
+
     /// From now on answers that bind wait until the other process knows.
     pub fn wait(&self) {
         self.0.waits.store(true, Ordering::Release);
@@ -173,7 +207,7 @@ impl Link {
         let mut names = Names::default();
         let mut body = Vec::new();
         let mut from = BufReader::with_capacity(64 * 1024, &self.0.stream);
-        let mut unacknowledged = 0;
+        let (mut unacknowledged, mut last) = (0, 0);
         loop {
             match message::read(&mut from, &mut body, &mut names)? {
                 Message::Change { position, known, change } => {
@@ -184,17 +218,16 @@ impl Link {
                     self.0.outgoing.lock().known = position;
                     self.0.heard.store(follower.sum.conversations as u64, Ordering::Relaxed);
                     unacknowledged += 1;
-                    if unacknowledged >= ACK_EVERY || from.buffer().is_empty() {
-                        unacknowledged = 0;
-                        self.applied(position);
-                    }
+                    last = position;
                 }
-                Message::Ack(position) => {
-                    self.acknowledged(position);
-                    continue;
-                }
+                Message::Ack { applied, settled } => self.acknowledged(applied, settled),
                 Message::Bye => return Ok(()),
                 other => told(self, other)?,
+            }
+            // Whatever came last: nothing more may come for long, and somebody waits.
+            if unacknowledged >= ACK_EVERY || unacknowledged > 0 && from.buffer().is_empty() {
+                unacknowledged = 0;
+                self.applied(last);
             }
         }
     }
@@ -287,11 +320,25 @@ impl Link {
         }
     }
 
-    /// Nobody waits for a process that hangs.
+    /// Nobody waits for a process that hangs, or for its store.
     fn look_at_time(&self) {
-        let is_late = self.0.outgoing.lock().since.is_some_and(|since| since.elapsed() > PATIENCE);
-        if is_late && self.0.waits.load(Ordering::Acquire) && !self.0.late.swap(true, Ordering::AcqRel) {
+        let (table, store) = {
+            let outgoing = self.0.outgoing.lock();
+            (outgoing.applied.is_late(), outgoing.settled.is_late())
+        };
+        if !self.0.waits.load(Ordering::Acquire) {
+            return;
+        }
+        let mut is_news = false;
+        if table && !self.0.late_table.swap(true, Ordering::AcqRel) {
             tracing::warn!("the other process of the hand-over does not answer; nobody waits for it until it does");
+            is_news = true;
+        }
+        if store && !self.0.late_store.swap(true, Ordering::AcqRel) {
+            tracing::warn!("the store of the other process takes long; nobody waits for it until it is there");
+            is_news = true;
+        }
+        if is_news {
             self.0.gateway.affinity.journal().progressed();
         }
     }
@@ -303,16 +350,32 @@ impl Link {
         self.0.outgoing.lock().pending.push_back((theirs, ours));
         // Says to every sink, and so to this one, how far the others have come.
         journal.progressed();
+        let mut outgoing = self.0.outgoing.lock();
+        if !outgoing.pending.is_empty() {
+            outgoing.acknowledge();
+            self.0.changed.notify_all();
+        }
     }
 
-    fn acknowledged(&self, position: u64) {
+    fn acknowledged(&self, applied: u64, settled: u64) {
         {
             let mut outgoing = self.0.outgoing.lock();
-            outgoing.acked = outgoing.acked.max(position);
-            outgoing.since = (outgoing.acked < outgoing.sent).then(Instant::now);
+            let sent = outgoing.sent;
+            outgoing.applied.reach(applied, sent);
+            outgoing.settled.reach(settled, sent);
+            if outgoing.settled.since.is_none() {
+                self.0.late_store.store(false, Ordering::Release);
+            }
         }
-        self.0.late.store(false, Ordering::Release);
+        self.0.late_table.store(false, Ordering::Release);
         self.0.gateway.affinity.journal().progressed();
+    }
+}
+
+impl Outgoing {
+    /// Says how far this process has come.
+    fn acknowledge(&mut self) {
+        Message::Ack { applied: self.known, settled: self.acknowledged }.write(&mut self.bytes);
     }
 }
 
@@ -331,16 +394,21 @@ impl Sink for Shared {
         let known = outgoing.known;
         message::write_change(&mut outgoing.bytes, position, known, change);
         outgoing.sent = position;
-        outgoing.since.get_or_insert_with(Instant::now);
+        outgoing.applied.since.get_or_insert_with(Instant::now);
+        outgoing.settled.since.get_or_insert_with(Instant::now);
         self.changed.notify_all();
     }
 
     fn settled(&self) -> u64 {
-        if !self.waits.load(Ordering::Acquire) || self.late.load(Ordering::Acquire) {
+        if !self.waits.load(Ordering::Acquire) || self.late_table.load(Ordering::Acquire) {
             return u64::MAX;
         }
         let outgoing = self.outgoing.lock();
-        if outgoing.acked >= outgoing.sent { outgoing.told } else { outgoing.acked }
+        let reached = match self.late_store.load(Ordering::Acquire) {
+            true => outgoing.applied.position,
+            false => outgoing.applied.position.min(outgoing.settled.position),
+        };
+        if reached >= outgoing.sent { outgoing.told } else { reached }
     }
 
     fn others_settled(&self, position: u64) {
@@ -355,8 +423,7 @@ impl Sink for Shared {
         }
         if let Some(theirs) = reached {
             outgoing.acknowledged = outgoing.acknowledged.max(theirs);
-            let ack = Message::Ack(outgoing.acknowledged);
-            ack.write(&mut outgoing.bytes);
+            outgoing.acknowledge();
             self.changed.notify_all();
         }
     }

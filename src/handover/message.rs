@@ -56,8 +56,13 @@ pub enum Message {
     },
     /// The predecessor: you have been told of all there was before you came.
     Walked,
-    /// Either: I have your changes up to here.
-    Ack(u64),
+    /// Either: I have your changes.
+    Ack {
+        /// Up to here they are in my table.
+        applied: u64,
+        /// Up to here they are wherever they have to be.
+        settled: u64,
+    },
     /// The successor: I have all that; from now on wait for my acknowledgements.
     Synced,
     /// The predecessor: I do. Accept.
@@ -103,7 +108,7 @@ impl Message {
             Self::Node(_) => 6,
             Self::Change { .. } => 7,
             Self::Walked => 8,
-            Self::Ack(_) => 9,
+            Self::Ack { .. } => 9,
             Self::Synced => 10,
             Self::Go => 11,
             Self::Ready(_) => 12,
@@ -145,7 +150,10 @@ impl Message {
                 put.u64(*known);
                 change::put(put, change);
             }
-            Self::Ack(position) => put.u64(*position),
+            Self::Ack { applied, settled } => {
+                put.u64(*applied);
+                put.u64(*settled);
+            }
             Self::Begin | Self::Walked | Self::Synced | Self::Go | Self::Bye | Self::Released => {}
         });
     }
@@ -178,7 +186,7 @@ impl Message {
             }),
             7 => Self::Change { position: get.u64()?, known: get.u64()?, change: change::get(&mut get, names)? },
             8 => Self::Walked,
-            9 => Self::Ack(get.u64()?),
+            9 => Self::Ack { applied: get.u64()?, settled: get.u64()? },
             10 => Self::Synced,
             11 => Self::Go,
             12 => Self::Ready(listening(&mut get)?),
@@ -271,7 +279,7 @@ mod tests {
             Message::Begin,
             Message::Node(node),
             Message::Walked,
-            Message::Ack(u64::MAX),
+            Message::Ack { applied: u64::MAX, settled: 7 },
             Message::Synced,
             Message::Go,
             Message::Ready(listening),

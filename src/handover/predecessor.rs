@@ -13,7 +13,8 @@ use super::change::Names;
 use super::descriptors;
 use super::door::{Visitor, say_no};
 use super::link::Link;
-use super::message::{self, Listening, Message, NodeState, VERSION};
+use super::message::{self, Listening, Message, VERSION};
+use super::successor::take_admin;
 use crate::affinity::Follower;
 use crate::gateway::Gateway;
 
@@ -107,9 +108,7 @@ fn run(
     let machines = gateway.registry.machines();
     std::thread::Builder::new().name("handover-walk".into()).spawn(move || {
         for live in machines {
-            let (group, name) = (live.group().to_string(), live.name().to_string());
-            let state = NodeState { group, name, admin: live.admin(), health: live.health() };
-            walking.send(&Message::Node(state));
+            walking.send_state(&live);
         }
         if walking.walk() {
             walking.send(&Message::Walked);
@@ -129,6 +128,10 @@ fn run(
             let kept = sockets.iter().filter(|one| !one.is_admin).map(|one| one.configured).collect();
             // Nobody listens where the process is about to end: then the successor serves alone.
             let _ = progress.send(Progress::Ready { kept, link: link.clone(), pid: visitor.pid });
+            Ok(())
+        }
+        Message::Node(state) => {
+            take_admin(&gateway, &state);
             Ok(())
         }
         _ => Err(unexpected()),

@@ -17,7 +17,7 @@ use super::storing::Awaited;
 use crate::affinity::Follower;
 use crate::gateway::Gateway;
 use crate::store::Secret;
-use crate::upstream::Admin;
+use crate::upstream::Live;
 
 /// How long the predecessor may be silent while it walks through its table.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -197,15 +197,19 @@ impl Caught {
     }
 }
 
-/// What the operator wants of a node holds, whoever serves; what checks said of it holds until this process has looked.
-fn take_state(gateway: &Gateway, state: &NodeState) {
+/// What the operator wants of a node holds, whoever serves.
+pub fn take_admin(gateway: &Gateway, state: &NodeState) -> Arc<Live> {
     let live = gateway.registry.machine(&state.group, &state.name);
     if live.admin() != state.admin {
         live.set_admin(state.admin);
-        if state.admin != Admin::Ready {
-            tracing::info!(node = state.name, state = ?state.admin, "administrative state taken over");
-        }
+        tracing::info!(node = state.name, state = ?state.admin, "administrative state of the other process");
     }
+    live
+}
+
+/// What checks said of a node holds until this process has looked.
+fn take_state(gateway: &Gateway, state: &NodeState) {
+    let live = take_admin(gateway, state);
     // Without a check here nobody would ever correct it.
     let is_checked = gateway.snapshot().upstreams.iter().any(|upstream| {
         upstream.config.health.check.is_some()

@@ -41,10 +41,34 @@ impl SetCookie<'_> {
 /// `HttpOnly=null`) are no cookies. Values keep their quotes. Cookies end with `;`; also with a comma, if another
 /// `name=` follows it and either white space stands between (lines merged into one) or the line says `$Version` (RFC 2109 §4.4).
 pub fn request_cookies(fields: &Fields) -> impl Iterator<Item = (&[u8], &[u8])> {
-    fields.all_known(Name::Cookie).flat_map(|line| Pairs {
-        rest: line,
-        rfc2109: memchr::memmem::find(line, b"$Version").is_some() || memchr::memmem::find(line, b"$version").is_some(),
-    })
+    fields.all_known(Name::Cookie).flat_map(Pairs::of)
+}
+
+/// A `Cookie` line without the cookies of this name and the attributes behind them; every other byte stays. `None`: it has none.
+/// Empty: nothing else is in it.
+pub fn without(line: &[u8], unwanted: &[u8]) -> Option<Vec<u8>> {
+    let mut pairs = Pairs::of(line);
+    let mut out = Vec::with_capacity(line.len());
+    let (mut is_found, mut is_dropping) = (false, false);
+    while !pairs.rest.is_empty() {
+        let end = pairs.end_of_pair();
+        let (name, value) = pair(&pairs.rest[..end]);
+        is_dropping = (name == unwanted && value.is_some()) || (is_dropping && is_attribute(name));
+        let (piece, rest) = pairs.rest.split_at((end + 1).min(pairs.rest.len()));
+        if !is_dropping {
+            out.extend_from_slice(if out.is_empty() { piece.trim_ascii_start() } else { piece });
+        } else if rest.is_empty() {
+            // What parted the last one from it.
+            out.truncate(out.trim_ascii_end().len());
+            out.truncate(out.strip_suffix(b";").or(out.strip_suffix(b",")).unwrap_or(&out).len());
+        }
+        is_found |= is_dropping;
+        pairs.rest = rest;
+    }
+    if Pairs::of(&out).next().is_none() {
+        out.clear();
+    }
+    is_found.then_some(out)
 }
 
 /// The `Set-Cookie` lines of a response, in order (RFC 6265 §5.2); lines without a name are skipped.
@@ -120,6 +144,13 @@ struct Pairs<'a> {
     rest: &'a [u8],
     /// The line was written by the rules of RFC 2109: cookies may be parted by commas.
     rfc2109: bool,
+}
+
+impl<'a> Pairs<'a> {
+    fn of(line: &'a [u8]) -> Self {
+        let has = |text: &[u8]| memchr::memmem::find(line, text).is_some();
+        Self { rest: line, rfc2109: has(b"$Version") || has(b"$version") }
+    }
 }
 
 impl<'a> Iterator for Pairs<'a> {
@@ -210,6 +241,25 @@ mod tests {
         let cookie = response_cookies(&fields).next()?;
         let deleted = if cookie.is_deleted(1_000_000_000) { " deleted" } else { "" };
         Some(format!("{}={}{deleted}", String::from_utf8_lossy(cookie.name), String::from_utf8_lossy(cookie.value)))
+    }
+
+    #[test]
+    fn a_cookie_is_taken_out_and_the_others_stay_as_they_are() {
+        for (line, expected) in [
+            ("a=1; b=2", None),
+            ("xC=1; Cx=2; c=3", None),
+            ("C=1", Some("")),
+            ("C=1; a=\"x\"", Some("a=\"x\"")),
+            ("a=1;  C=1;b=2", Some("a=1;b=2")),
+            ("a=1; C=1", Some("a=1")),
+            ("a=1; C=1; C=2", Some("a=1")),
+            ("C=1; a=1; C=2; b=2", Some("a=1; b=2")),
+            ("$Version=1; C=\"x\"; $Path=\"/\"; a=b; $Path=\"/p\"", Some("$Version=1; a=b; $Path=\"/p\"")),
+            ("$Version=1; C=x", Some("")),
+        ] {
+            let left = without(line.as_bytes(), b"C").map(|left| String::from_utf8_lossy(&left).into_owned());
+            assert_eq!(left.as_deref(), expected, "{line}");
+        }
     }
 
     #[test]

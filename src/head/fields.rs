@@ -248,6 +248,22 @@ impl Fields {
         }
     }
 
+    /// Gives lines with this known name another value: `None` = it stays as it is; an empty one = the line goes.
+    pub fn change_known(&mut self, name: Name, mut change: impl FnMut(&[u8]) -> Option<Vec<u8>>) {
+        for index in (0..self.lines.len()).rev() {
+            if self.lines[index].known != name {
+                continue;
+            }
+            match change(self.bytes(self.lines[index].value)) {
+                None => {}
+                Some(value) if value.is_empty() => {
+                    self.lines.remove(index);
+                }
+                Some(value) => self.lines[index].value = self.keep(&value),
+            }
+        }
+    }
+
     /// Removes all lines with this known name.
     pub fn remove_known(&mut self, name: Name) {
         self.lines.retain(|line| line.known != name);

@@ -31,7 +31,11 @@ pub struct Question {
 /// that say `not_executed`, none is known or places the request, none was asked for in vain a moment ago, and not too many
 /// others are.
 pub fn may_ask(worker: &Worker, upstream: &Upstream, keys: &RequestKeys) -> Option<u64> {
-    if upstream.policy.unknown_key != UnknownKey::AskNodes || !keys.routes.is_empty() || !keys.weak.is_empty() {
+    if upstream.policy.unknown_key != UnknownKey::AskNodes
+        || !keys.routes.is_empty()
+        || !keys.weak.is_empty()
+        || keys.sealed.is_some()
+    {
         return None;
     }
     let sticky = upstream.config.sticky.as_ref()?;

@@ -100,6 +100,8 @@ pub struct Forward<'a, 'l, C: Client> {
     pub reference: Reference<'a>,
     /// What is rewritten; `None` = nothing.
     pub rewrite: Option<&'a Exchange<'a>>,
+    /// The cookie of our own that the answer sets.
+    pub cookie: Option<String>,
     /// What the request begins with instead of what came.
     pub beginning: Option<Beginning>,
     /// The answer's message, where it is rewritten.
@@ -353,10 +355,12 @@ impl<C: Client> Forward<'_, '_, C> {
                     continue;
                 }
             } else if self.answer.is_some() {
-                if let Some(wait) = self.pass_rewritten(cx, whole, moved)? {
+                // It takes all that is there, also where the client cannot take it yet.
+                let passed = self.pass_rewritten(cx, whole, moved);
+                *scanned = 0;
+                if let Some(wait) = passed? {
                     return Ok(wait);
                 }
-                *scanned = 0;
             } else if !body.is_empty() || whole {
                 let trailers = self.node.wire.trailers().filter(|fields| whole && !fields.is_empty());
                 match self.client.poll_send(cx, body, whole, trailers) {
@@ -496,6 +500,9 @@ impl<C: Client> Forward<'_, '_, C> {
         if let Some(rewrite) = self.rewrite {
             rewrite.head(self.out);
             self.answer = rewrite.answer(self.out, framing, self.request.head.method());
+        }
+        if let Some(cookie) = self.cookie.take() {
+            self.out.fields_mut().push(b"Set-Cookie", cookie.as_bytes());
         }
         if self.withheld.is_some() {
             self.framing = framing;

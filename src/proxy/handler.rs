@@ -26,6 +26,7 @@ use super::reach::{keep, observe};
 use super::reply::{self, Failure};
 use super::request_id::Reference;
 use super::rewrite::{self, Beginning, Exchange};
+use super::sealed;
 use super::tap::Tap;
 use super::withheld::Reason;
 use super::worker::Worker;
@@ -99,7 +100,7 @@ async fn exchange<C: Client>(
     }
     let result = serve(worker, connection, snapshot, request, framing, scratch, client, &mut told).await;
     if let Err(failure) = result {
-        answer(snapshot, request, &failure, scratch, client, &mut told).await;
+        answer(connection, snapshot, request, &failure, scratch, client, &mut told).await;
     }
     told.log(worker, connection, snapshot, request);
     Some(told)
@@ -204,7 +205,13 @@ async fn serve<C: Client>(
     // Match.
     let view = parts.view(&message);
     let mut keys = std::mem::take(&mut scratch.keys);
-    upstream.keys(&view, reading::is_unreadable(message.reader.as_deref()), keyer, &mut keys);
+    upstream.keys(
+        &view,
+        reading::is_unreadable(message.reader.as_deref()),
+        keyer,
+        told.started_unix_ms / 1000,
+        &mut keys,
+    );
     told.http_action = http_action.clone();
     if let Some(facts) = view.facts {
         told.soap = facts.version;
@@ -327,6 +334,7 @@ async fn attempt<C: Client>(
         &mut node,
     );
     let now_unix = (told.started_unix_ms / 1000) as i64;
+    let cookie = sealed::set(connection, upstream, keys, visit.node(), now_unix as u64);
     let mut lesson = Lesson::new(&worker.gateway, snapshot, upstream, keyer, visit, now_unix);
     let forwarded_at = Instant::now();
     let mut forward = Forward {
@@ -340,6 +348,7 @@ async fn attempt<C: Client>(
         policy: &policy,
         reference: told.reference(snapshot),
         rewrite,
+        cookie,
         beginning,
         answer: None,
         withheld,
@@ -403,6 +412,7 @@ async fn attempt<C: Client>(
 
 /// Sends an answer of our own, or breaks off one that has begun.
 async fn answer<C: Client>(
+    connection: &Connection,
     snapshot: &Snapshot,
     request: &Request,
     failure: &Failure,
@@ -419,6 +429,10 @@ async fn answer<C: Client>(
     let soap = told.soap.or_else(|| reply::soap_version(request, None));
     let body = reply::write(failure, soap, snapshot.config.faults.status, told.request_id(), &mut scratch.client_head);
     told.reference(snapshot).answer(request.fields(), scratch.client_head.fields_mut());
+    let upstream = told.route.map(|route| &snapshot.routes.get(route).upstream);
+    if let Some(line) = upstream.and_then(|one| sealed::remove(connection, one, told.code, request.fields())) {
+        scratch.client_head.fields_mut().push(b"Set-Cookie", line.as_bytes());
+    }
     say(body, request, scratch, client, told).await;
 }
 
@@ -524,6 +538,9 @@ fn write_head(
     }
     for name in upstream.rules.strip_request_headers() {
         onward.fields_mut().retain(|field| !field.name.eq_ignore_ascii_case(name.as_bytes()));
+    }
+    if let Some(cookie) = &upstream.cookie {
+        cookie.strip(onward.fields_mut());
     }
     if !upstream.config.keep_alive {
         onward.fields_mut().push(b"Connection", b"close");

@@ -36,6 +36,7 @@ mod refuse;
 mod reply;
 mod request_id;
 pub mod rewrite;
+mod sealed;
 mod server;
 mod stop;
 mod stream;

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::Fingerprint;
+use crate::upstream::NodeId;
 
 /// The name of a key in 24 bits: enough to tell the names of a configuration apart, small enough to stand beside every key of
 /// the table without making it larger.
@@ -53,11 +54,22 @@ pub struct WeakKey {
     pub is_connection: bool,
 }
 
+/// The node that a sealed cookie of ours names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealedNode {
+    /// The node; a number that no node has, where the upstream has it no longer.
+    pub node: NodeId,
+    /// Whether the cookie is to be set anew, though its node may stay.
+    pub renew: bool,
+}
+
 /// All keys of one request, each list in rule order, then document order.
 #[derive(Debug, Clone, Default)]
 pub struct RequestKeys {
     /// Keys that pin.
     pub pins: SmallVec<[PinKey; 4]>,
+    /// What the sealed cookie names.
+    pub sealed: Option<SealedNode>,
     /// Names of nodes, in the order to be tried.
     pub routes: SmallVec<[RouteKey; 2]>,
     /// Keys that stand in where an id could not be learnt.
@@ -72,6 +84,7 @@ impl RequestKeys {
     /// Forgets all keys, keeps the buffers.
     pub fn clear(&mut self) {
         self.pins.clear();
+        self.sealed = None;
         self.routes.clear();
         self.weak.clear();
         self.hash = None;

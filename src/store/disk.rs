@@ -49,6 +49,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Pending {
     batch: Batch,
+    /// When its first change was made.
+    since: Option<Instant>,
     position: u64,
     /// The file failed: what changes now is written when the whole table is.
     deaf: bool,
@@ -80,6 +82,9 @@ impl Sink for Shared {
         let record = (!matches!(change.what, What::Gone { .. }) && !change.record.keys.is_empty())
             .then(|| change.record.clone());
         let is_first = pending.batch.is_empty();
+        if is_first {
+            pending.since = Some(Instant::now());
+        }
         pending.batch.insert(change.record.id, record);
         drop(pending);
         if is_first {
@@ -268,7 +273,8 @@ impl Writer {
             return Work::Close;
         }
         if !self.shared.before_reply {
-            let until = Instant::now() + GATHER;
+            // What came while the last commit was under way has waited already.
+            let until = pending.since.unwrap_or_else(Instant::now) + GATHER;
             while !pending.closing && !self.shared.wake.wait_until(&mut pending, until).timed_out() {}
         }
         let position = pending.position;

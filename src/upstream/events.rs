@@ -42,6 +42,14 @@ events! {
     found,
     /// Requests whose unknown key nobody was asked for: too many, or asked a moment ago.
     not_asked,
+    /// Sealed cookies set in answers.
+    cookies_set,
+    /// Sealed cookies of requests that were forged, altered, or sealed for others: they counted as absent.
+    cookies_invalid,
+    /// Sealed cookies of requests whose time was over: they counted as absent.
+    cookies_expired,
+    /// Requests whose good sealed cookies named different nodes: none of them counted.
+    cookies_in_conflict,
 }
 
 impl UpstreamEvents {

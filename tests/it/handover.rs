@@ -233,6 +233,39 @@ fn an_idle_connection_is_served_by_the_old_process_and_ends_with_its_answer() {
 }
 
 #[test]
+fn three_processes_in_a_row_know_the_same() {
+    let nodes = three();
+    let site = Site::new(&yaml(&nodes, AXIS2));
+    let mut first = site.run();
+    let address = first.address("public");
+    let connected = |count| -> Vec<Client> {
+        let mut clients: Vec<_> = (0..count).map(|_| Client::new(address)).collect();
+        clients.iter_mut().for_each(|client| drop(login(client)));
+        clients
+    };
+    let mut at_first = connected(3);
+    let mut second = site.succeed(&first);
+    let mut at_second = connected(3);
+    let third = site.succeed(&second);
+    let mut at_third = connected(1);
+    assert!(first.lives() && second.lives());
+    // What each binds, the others know at once.
+    let (id, node) = login(&mut at_third[0]);
+    assert_eq!(served_by(&at_first[0].ask(use_id(&id))), node);
+    assert_eq!(served_by(&at_second[0].ask(use_id(&id))), node);
+    let (id, node) = login(&mut at_second[1]);
+    assert_eq!(served_by(&at_third[0].ask(use_id(&id))), node);
+    assert_eq!(served_by(&at_first[1].ask(use_id(&id))), node);
+    // The second one has no connection any more, and goes on for the first one's sake.
+    drop(at_second);
+    let (id, node) = login(&mut at_first[2]);
+    assert_eq!(served_by(&at_third[0].ask(use_id(&id))), node);
+    assert!(first.ended().success() && second.ended().success());
+    assert_eq!(served_by(&at_third[0].ask(use_id(&id))), node);
+    assert!(!third.log().contains("without a word"), "{}", third.log());
+}
+
+#[test]
 fn a_request_under_way_is_answered_and_what_it_teaches_is_known() {
     let (arrived, may_answer) = (Event::new(), Event::new());
     let (come, go) = (arrived.clone(), may_answer.clone());
@@ -450,11 +483,17 @@ fn the_admin_listener_and_what_the_operator_wants_go_over() {
         Peer::connect(admin).ask(format!("{request} HTTP/1.1\r\nHost: {admin}\r\nContent-Length: 0\r\n\r\n"))
     };
     assert_eq!(ask("POST /v1/nodes/app/n1/drain").status(), 200);
+    let mut idle = Client::new(old.address("public"));
+    login(&mut idle);
     let new = site.succeed(&old);
-    assert!(old.ended().success());
     let nodes = ask("GET /v1/nodes").text();
     assert!(nodes.contains("\"node\":\"n1\",") && nodes.contains("\"state\":\"drain\""), "{nodes}");
-    assert!(ask("GET /metrics").text().contains("castile_taken_over_conversations 0"));
+    assert!(ask("GET /metrics").text().contains("castile_taken_over_conversations 1"));
+    // What the operator wants now, the old process heeds as well.
+    assert_eq!(ask("POST /v1/nodes/app/n2/maint").status(), 200);
+    old.line(&["administrative state", "n2", "Maint"]);
+    idle.ask(post("", envelope("", "<x/>")));
+    assert!(old.ended().success());
     drop(new);
 }
 

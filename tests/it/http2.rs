@@ -308,6 +308,9 @@ fn addresses_are_rewritten_in_known_and_unknown_lengths() {
     let length = answers[0].body.len().to_string();
     assert_eq!((answers[0].field("content-length"), answers[1].field("content-length")), (Some(&length[..]), None));
     assert!(answers[1].body.len() > 200_000);
+    drop(client);
+    let log = castile.stop();
+    assert_eq!(log.iter().map(|line| line["status"].as_u64()).collect::<Vec<_>>(), [Some(200); 2], "both ended well");
 }
 
 #[test]

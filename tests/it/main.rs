@@ -30,6 +30,7 @@ mod reload;
 mod request_ids;
 mod returning;
 mod rewriting;
+mod sealed;
 mod sharing;
 mod simulation;
 mod smuggling;

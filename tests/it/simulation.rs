@@ -78,7 +78,7 @@ struct Exchange {
 }
 
 enum Phase {
-    Placed(Visit),
+    Placed(Box<Visit>),
     Answering { lesson: Box<Lesson<'static>>, head: Response, body: Vec<u8>, passed: usize },
 }
 
@@ -224,7 +224,7 @@ impl Life {
         reader.push(&body.as_bytes()[cut..]);
         reader.end();
         let mut keys = RequestKeys::default();
-        upstream.keys(&view(&head, &reader), false, self.keyer(upstream), &mut keys);
+        upstream.keys(&view(&head, &reader), false, self.keyer(upstream), 0, &mut keys);
         let home_serves = self.serves(self.clients[&number].home);
         let is_guarded = self.is_guarded(number);
         let placed = self.gateway.affinity.place(&self.ask(&keys, upstream, &[]));
@@ -241,7 +241,7 @@ impl Life {
                 client.last_used = self.gateway.now().0;
                 let (tried, attempts) = (Vec::new(), 0);
                 let exchange = Exchange { client: number, head, reader, keys, upstream, tried, attempts };
-                self.exchanges.push((exchange, Phase::Placed(visit)));
+                self.exchanges.push((exchange, Phase::Placed(Box::new(visit))));
             }
             Err(refusal) => {
                 let is_lost = matches!(refusal, Refusal::SessionLost { .. });
@@ -324,7 +324,7 @@ impl Life {
         let chosen = self.random.below(self.exchanges.len());
         let (mut exchange, phase) = self.exchanges.swap_remove(chosen);
         let next = match phase {
-            Phase::Placed(visit) => self.connect(&mut exchange, visit),
+            Phase::Placed(visit) => self.connect(&mut exchange, *visit),
             Phase::Answering { lesson, head, body, passed } => self.answer(&exchange, lesson, head, body, passed),
         };
         if let Some(phase) = next {
@@ -338,7 +338,7 @@ impl Life {
         if !self.nodes[&node].is_dead {
             return match visit.commit(self.gateway.now()) {
                 // A parallel request has moved it: this one goes there.
-                Err(_) => Some(Phase::Placed(visit)),
+                Err(_) => Some(Phase::Placed(Box::new(visit))),
                 Ok(()) => self.execute(exchange, visit),
             };
         }
@@ -348,7 +348,7 @@ impl Life {
         exchange.attempts += 1;
         let exists = visit.is_pinned();
         if exists && exchange.attempts < ATTEMPTS {
-            return Some(Phase::Placed(visit));
+            return Some(Phase::Placed(Box::new(visit)));
         }
         exchange.attempts = 0;
         exchange.tried.push(node);
@@ -358,7 +358,7 @@ impl Life {
         match visit.replace(&self.ask(&exchange.keys, upstream, &exchange.tried)) {
             Ok(_) => {
                 self.note_placement(number, &visit);
-                Some(Phase::Placed(visit))
+                Some(Phase::Placed(Box::new(visit)))
             }
             Err(refusal) => {
                 self.refused(number, refusal);

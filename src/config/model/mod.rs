@@ -25,7 +25,9 @@ pub use process::{
 };
 pub use request_id::{AcceptIds, RequestIds};
 pub use route::{Route, RouteTimeouts};
-pub use sticky::{AskNodes, OnNodeDown, OnSessionReplaced, SealedCookie, Sticky, TtlPolicy, UnknownKey};
+pub use sticky::{
+    AskNodes, OnNodeDown, OnSessionReplaced, SameSite, SealedCookie, Secure, Sticky, TtlPolicy, UnknownKey,
+};
 pub use upstream::{AdminState, HostHeader, Node, NodesShareSessions, Upstream};
 pub use values::{NodeUrl, Scheme, Secret};
 

@@ -134,4 +134,56 @@ pub struct SealedCookie {
     pub name: String,
     /// The first seals, all open: at least one.
     pub keys: Vec<Secret>,
+    /// How long it is good; set anew once half of that is over, so that it lasts as long as it is used.
+    pub ttl: Duration,
+    /// Whether clients keep it beyond their own end: `Max-Age` is told.
+    pub persistent: bool,
+    /// `Path`: begins with a slash.
+    pub path: String,
+    /// `Domain`; `None` = the host alone.
+    pub domain: Option<String>,
+    /// `Secure`.
+    pub secure: Secure,
+    /// `HttpOnly`.
+    pub http_only: bool,
+    /// `SameSite`; `None` = not said.
+    pub same_site: Option<SameSite>,
+}
+
+impl Default for SealedCookie {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            keys: Vec::new(),
+            ttl: Duration::from_secs(24 * 3600),
+            persistent: false,
+            path: "/".to_owned(),
+            domain: None,
+            secure: Secure::Auto,
+            http_only: true,
+            same_site: None,
+        }
+    }
+}
+
+/// Whether a cookie says `Secure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secure {
+    /// To clients that came by TLS.
+    Auto,
+    /// To all.
+    Always,
+    /// To nobody.
+    Never,
+}
+
+/// What a cookie says of requests from other sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SameSite {
+    /// It is sent with none of them.
+    Strict,
+    /// It is sent where the user goes there.
+    Lax,
+    /// It is sent with all; browsers want `Secure` then.
+    None,
 }

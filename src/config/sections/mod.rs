@@ -2,6 +2,7 @@
 
 mod affinity;
 mod audit;
+mod cookie;
 mod health;
 mod limits;
 mod listener;

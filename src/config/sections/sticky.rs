@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use super::names::{self, FIELD_NAME, secret};
+use super::names;
 use super::rules;
 use crate::config::forms::{Checked, Count, Or, Size, Time, TimeOrZero, Word, n32};
 use crate::config::model::{
-    AskNodes, NodesShareSessions, OnNodeDown, OnSessionReplaced, SealedCookie, Sticky, TtlPolicy, UnknownKey,
+    AskNodes, NodesShareSessions, OnNodeDown, OnSessionReplaced, Sticky, TtlPolicy, UnknownKey,
 };
 use crate::config::presets;
 use crate::config::read::{Section, Slot, nearest};
@@ -25,9 +25,6 @@ const ON_REPLACED: Word<OnSessionReplaced> =
 
 /// A message that is held whole.
 const HELD: Size = Size { min: 1024, max: 16 << 20 };
-
-/// A seal is as strong as its key.
-const SEAL_BYTES_MIN: usize = 32;
 
 /// The stickiness of one upstream.
 pub fn sticky(s: &mut Section, upstream: &str, namespaces: &Prefixes, share: NodesShareSessions) -> Sticky {
@@ -60,7 +57,7 @@ pub fn sticky(s: &mut Section, upstream: &str, namespaces: &Prefixes, share: Nod
         NodesShareSessions::All | NodesShareSessions::Group => OnNodeDown::Failover,
     };
     let cookie = s.optional_with("cookie", "A cookie of our own, sealed, that carries the node.", |slot| {
-        slot.map(cookie).flatten()
+        slot.map(super::cookie::cookie).flatten()
     });
     let nothing = presets.is_empty() && own.keys.is_empty() && cookie.is_none();
     if nothing && !s.cx().describing() && s.is_absent("presets") && s.is_absent("keys") && s.is_absent("cookie") {
@@ -162,16 +159,4 @@ fn all_rules(presets: Vec<Text>, mut own: Rules, namespaces: &Prefixes) -> Vec<R
 fn preset(slot: &mut Slot) -> Option<Text> {
     let at = slot.at();
     slot.scalar(Checked("the name of a preset", presets::known)).map(|text| Text { text, at })
-}
-
-fn cookie(s: &mut Section) -> Option<SealedCookie> {
-    let name = s.required("name", "Name of the cookie.", FIELD_NAME);
-    let keys = s.required_with("keys", "The first seals, all open: {file: path} or ${VARIABLE}.", |slot| {
-        slot.not_empty();
-        slot.one_or_list(secret)
-    });
-    if keys.iter().flatten().any(|key| key.reveal().len() < SEAL_BYTES_MIN) {
-        s.problem("keys", format!("each needs {SEAL_BYTES_MIN} bytes at least; make one with: openssl rand -hex 32"));
-    }
-    Some(SealedCookie { name: name?, keys: keys? })
 }

@@ -73,7 +73,7 @@ class Runner:
                         for other in pairs.values():        # memory: one kind at a time
                             other.stop()
                         place = folder / f"nodes-{case.nodes}"
-                        place.mkdir()
+                        place.mkdir(exist_ok=True)       # a kind may come again after another
                         pairs = {case.nodes: Pair(stack.nodes[case.nodes], home, place)}
                     pairs[case.nodes].start()
                     outcome = self.case(stack, case, home, pairs[case.nodes], folder)
