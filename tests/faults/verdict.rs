@@ -49,6 +49,8 @@ pub struct Evidence {
     pub decisions: HashMap<(u64, u32), String>,
     /// The table was too small on purpose: a conversation may have been pushed out before anybody came back to it.
     pub overflows: bool,
+    /// The gateway was killed: what no client has had an answer from, nobody has been promised.
+    pub was_killed: bool,
 }
 
 /// One line of the table.
@@ -141,6 +143,11 @@ impl Evidence {
             by_conversation.entry(done.conversation).or_default().push(done);
         }
         let mut moves = Moves::default();
+        let mut first_answers: HashMap<u64, u32> = HashMap::new();
+        for told in self.told.iter().filter(|told| told.outcome == Outcome::Answered) {
+            let first = first_answers.entry(told.conversation).or_insert(told.request);
+            *first = told.request.min(*first);
+        }
         for (conversation, mut entries) in by_conversation {
             entries.sort_by_key(|done| done.request);
             let mut home: Option<&str> = None;
@@ -163,6 +170,11 @@ impl Evidence {
                     }
                     Some(_) if ["move", "second"].contains(&decision) => {
                         moves.reported += 1;
+                        home = Some(&done.node);
+                    }
+                    Some(_)
+                        if self.was_killed && first_answers.get(&conversation).is_none_or(|&at| at >= done.request) =>
+                    {
                         home = Some(&done.node);
                     }
                     // It never had a pin, which has a column of its own.

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Play, Stop, all_well, close, only_faults};
+use super::{Play, Stop, all_well, close, close_killed, only_faults};
 use crate::load::Load;
 use crate::stage::{Setup, Stage};
 use crate::verdict::Row;
@@ -82,7 +82,7 @@ pub fn killed(play: &Play) -> Result<Row, Stop> {
         stage.start_gateway()?;
     }
     load.well(play.some(400))?;
-    close(stage, vec![load], |evidence, row| {
+    close_killed(stage, vec![load], |evidence, row| {
         let strangers = evidence.strangers();
         // Who asks while nobody listens gets no answer, and nothing is executed; what was under way may have been.
         let under_way = evidence.lost_after_execution();

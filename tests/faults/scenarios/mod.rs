@@ -168,6 +168,16 @@ fn close_overflown(
     judge(Evidence { overflows: true, ..stage.close(told)? }, expect)
 }
 
+/// The same where the gateway was killed.
+fn close_killed(
+    stage: Stage,
+    running: Vec<Running>,
+    expect: impl FnOnce(&Evidence, &Row) -> Vec<(bool, String)>,
+) -> Result<Row, Stop> {
+    let told = running.into_iter().flat_map(Running::stop).collect();
+    judge(Evidence { was_killed: true, ..stage.close(told)? }, expect)
+}
+
 fn judge(evidence: Evidence, expect: impl FnOnce(&Evidence, &Row) -> Vec<(bool, String)>) -> Result<Row, Stop> {
     let mut row = evidence.row("");
     let expected = expect(&evidence, &row);
