@@ -7,7 +7,7 @@ use std::time::Duration;
 use castile_shuttle::affinity::{
     Affinity, Ask, Change, Code, End, Follower, Gauges, Limits, Now, Outcome, Policy, Refusal, Sink, Visit,
 };
-use castile_shuttle::session::{Fingerprint, Fingerprinter, Learnt, LearntKey, PinKey, RequestKeys};
+use castile_shuttle::session::{Fingerprint, Fingerprinter, Learnt, LearntKey, NameTag, PinKey, RequestKeys};
 use castile_shuttle::upstream::{Balance, NodeId, NodeSet, NodeSpec, Registry};
 use shuttle::rand::{Rng, thread_rng};
 
@@ -61,7 +61,12 @@ fn nodes(registry: &Registry) -> NodeSet {
 fn keys(request: &str) -> RequestKeys {
     let mut keys = RequestKeys::default();
     for (rule, word) in request.split(' ').filter(|word| *word != "-").enumerate() {
-        let pin = PinKey { rule: rule as u16, fingerprint: print(word), client_issued: word.starts_with('c') };
+        let pin = PinKey {
+            rule: rule as u16,
+            fingerprint: print(word),
+            client_issued: word.starts_with('c'),
+            name: NameTag::default(),
+        };
         keys.pins.push(pin);
     }
     keys
@@ -119,7 +124,7 @@ impl World {
     }
 
     pub fn learn(&self, visit: &mut Visit, id: &str) {
-        let key = LearntKey { rule: 0, fingerprint: print(id), kind: Learnt::Pin };
+        let key = LearntKey { rule: 0, fingerprint: print(id), kind: Learnt::Pin, name: NameTag::default() };
         self.note(format!("node {} answers {id}", visit.node()));
         let learning = visit.learn(&[key], &self.0.policy, self.now());
         self.note(format!("{id}: {learning:?}"));
