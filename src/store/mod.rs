@@ -11,6 +11,7 @@ pub mod disk;
 pub mod file;
 pub mod key;
 pub mod record;
+pub mod shared;
 #[cfg(test)]
 mod tests;
 
