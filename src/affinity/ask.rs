@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Code, Held, Policy};
+use super::{Code, Held, Policy, Proposal};
 use crate::session::RequestKeys;
 use crate::upstream::{NodeId, NodeSet};
 
@@ -22,6 +22,8 @@ pub struct Ask<'a> {
     pub policy: &'a Policy,
     /// Nodes that accepted no byte of it.
     pub tried: &'a [NodeId],
+    /// The node that was agreed on with others for it, if it begins a conversation.
+    pub proposal: Option<&'a Proposal>,
     /// What it got by waiting; `None` = it never waits.
     pub held: Option<&'a Held>,
     /// The present.
@@ -69,6 +71,9 @@ pub enum Refusal {
     /// It carries a key that nobody knows, and `unknown_key: reject`.
     #[error("the request carries a session id that is not known here")]
     UnknownKey,
+    /// Several gateways share a store, it is away, and the request needs it: `on_store_down: reject`.
+    #[error("the store that all gateways share is away")]
+    StoreAway,
     /// Only live conversations could make room, and `when_full: reject`.
     #[error("the table of conversations is full")]
     TableFull,
@@ -84,6 +89,7 @@ impl Refusal {
             Self::NoNode => Code::NoNode,
             Self::UnknownKey => Code::Rejected,
             Self::TableFull => Code::Full,
+            Self::StoreAway => Code::StoreAway,
         }
     }
 }

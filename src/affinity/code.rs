@@ -80,6 +80,8 @@ codes! {
     Rejected = "reject",
     /// Refused: the table is full of live conversations, and `when_full: reject`.
     Full = "nofit",
+    /// Refused for a moment: it needs the store that all gateways share, which is away, and `on_store_down: reject`.
+    StoreAway = "store",
 }
 
 impl fmt::Display for Code {

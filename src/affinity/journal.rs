@@ -254,7 +254,7 @@ pub(super) fn ticks(now: Now) -> u32 {
 }
 
 impl Record {
-    fn of(state: &State, group: &Arc<str>, node: &Arc<str>) -> Self {
+    pub(super) fn of(state: &State, group: &Arc<str>, node: &Arc<str>) -> Self {
         Self {
             id: state.slot,
             group: Arc::clone(group),

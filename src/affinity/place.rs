@@ -12,11 +12,12 @@ use super::conversation::{Key, Look, Phase, State};
 use super::counters::count;
 use super::journal::{Keys, What};
 use super::lifecycle::Leaves;
-use super::{Affinity, Ask, Code, Conversation, Refusal, UnknownKey, Visit};
+use super::{Affinity, Ask, Code, Conversation, Proposal, Refusal, UnknownKey, Visit};
 use crate::session::{Fingerprint, NameTag, PinKey};
 use crate::upstream::{InFlight, Node, NodeId, Pick};
 
 /// A node found for new work, and how.
+#[derive(Debug)]
 pub(super) struct Choice {
     pub node: NodeId,
     pub admitted: InFlight,
@@ -91,6 +92,10 @@ impl Affinity {
         let conversation = Arc::new(Conversation::new(choice.node, Phase::Pending, ask.policy, ask.now));
         {
             let mut state = conversation.lock();
+            if let Some(proposal) = ask.proposal {
+                // As others have been told.
+                state.created = proposal.began().0;
+            }
             if !self.claim_keys(issued.len()) {
                 return self.unpinned(visit, choice, issued, ask).map(Ok);
             }
@@ -139,6 +144,9 @@ impl Affinity {
 
     /// The node for a request without a known pin.
     pub(super) fn choose(&self, ask: &Ask<'_>) -> Result<Choice, Refusal> {
+        if let Some(choice) = ask.proposal.and_then(Proposal::take) {
+            return Ok(choice);
+        }
         let keys = ask.keys;
         if let Some(sealed) = keys.sealed {
             return self.sealed(sealed.node, ask);

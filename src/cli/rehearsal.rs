@@ -146,6 +146,7 @@ impl Rehearsal {
             nodes: &upstream.nodes,
             policy: &upstream.policy,
             tried: &[],
+            proposal: None,
             held: None,
             now,
             random: 0,

@@ -4,6 +4,7 @@
 //! present snapshot, the affinity table and the logs, and takes over new configurations.
 
 pub mod capture;
+mod fleet;
 mod lesson;
 mod pressure;
 mod preview;

@@ -16,6 +16,7 @@ use super::{Pressure, Snapshot, SnapshotError, Sources, tls};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
+use crate::store::fleet::Fleet;
 use crate::store::{Disk, OpenError, Opened, Secret};
 use crate::telemetry::audit::{self, Audit, SyslogReceiver};
 use crate::telemetry::metrics::Tally;
@@ -86,13 +87,14 @@ pub struct Gateway {
     /// The access log.
     pub access_log: AccessLog,
     store: OnceLock<Disk>,
+    pub(super) fleet: OnceLock<Fleet>,
     /// The audit stream.
     pub audit: Audit,
     /// Who captures exchanges.
     pub captures: Captures,
-    started: Instant,
+    pub(super) started: Instant,
     /// Milliseconds from 1970 to the start.
-    epoch: u64,
+    pub(super) epoch: u64,
     /// Bytes of messages held until they can be placed, over all workers.
     inspecting: AtomicU64,
     reloads: watch::Sender<u64>,
@@ -174,6 +176,7 @@ impl Gateway {
             handovers: Handovers::default(),
             access_log,
             store: OnceLock::new(),
+            fleet: OnceLock::new(),
             audit,
             captures: Captures::default(),
             started: Instant::now(),
@@ -338,6 +341,11 @@ impl Gateway {
     /// The store, where it is on disk.
     pub fn store(&self) -> Option<&Disk> {
         self.store.get()
+    }
+
+    /// The gateways that share a store with this one.
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.fleet.get()
     }
 
     /// Takes `bytes` of the budget for messages held until they can be placed. False where it is used up.

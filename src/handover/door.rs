@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tokio::net::UnixListener;
 
-use super::change::Names;
 use super::message::{self, Message};
+use crate::store::change::Names;
 
 /// How long the other process may take for one step in which it has nothing to do.
 pub const STEP: Duration = Duration::from_secs(10);

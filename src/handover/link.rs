@@ -23,10 +23,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::change::Names;
 use super::message::{self, Message, NodeState};
 use crate::affinity::{Change, Follower, Rule, Sink};
 use crate::gateway::Gateway;
+use crate::store::change::Names;
 use crate::upstream::Live;
 
 /// How long answers wait for an acknowledgement. A process that needs longer hangs; its pins are then late, not lost.

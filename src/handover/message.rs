@@ -6,9 +6,9 @@
 use std::io::{self, Read};
 use std::net::SocketAddr;
 
-use super::change::{self, Names};
-use super::fields::{Broken, Get, Put};
 use crate::affinity::Change;
+use crate::store::change::{self, Names};
+use crate::store::fields::{Broken, Get, Put};
 use crate::upstream::{Admin, Health};
 
 /// The version spoken here. Another one is refused: a hand-over that half understands the table would lose conversations.

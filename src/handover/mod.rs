@@ -22,10 +22,8 @@
 //! in step, `message` is what they say, `descriptors` passes the sockets. A listening socket is the same socket in both
 //! processes: nobody who waits in it is lost by either one's closing it.
 
-mod change;
 mod descriptors;
 mod door;
-mod fields;
 mod link;
 mod message;
 mod predecessor;

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::change::Names;
 use super::descriptors;
 use super::door::{Visitor, say_no};
 use super::link::Link;
@@ -17,6 +16,7 @@ use super::message::{self, Listening, Message, VERSION};
 use super::successor::take_admin;
 use crate::affinity::Follower;
 use crate::gateway::Gateway;
+use crate::store::change::Names;
 
 /// How long the successor may be silent while it compiles its configuration or reads the table.
 const SILENCE: Duration = Duration::from_secs(30);

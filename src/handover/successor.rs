@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::change::Names;
 use super::descriptors::{self, Receiver};
 use super::door::STEP;
 use super::link::Link;
@@ -17,6 +16,7 @@ use super::storing::Awaited;
 use crate::affinity::Follower;
 use crate::gateway::Gateway;
 use crate::store::Secret;
+use crate::store::change::Names;
 use crate::upstream::Live;
 
 /// How long the predecessor may be silent while it walks through its table.

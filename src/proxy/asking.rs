@@ -117,6 +117,7 @@ impl Question {
             nodes: &upstream.nodes,
             policy: &upstream.policy,
             tried: &self.asked,
+            proposal: None,
             held: None,
             now: worker.gateway.now(),
             random: worker.random(),

@@ -90,6 +90,7 @@ fn give_up(worker: &Worker, upstream: &Upstream, keys: &RequestKeys, node: NodeI
         nodes: &upstream.nodes,
         policy: &policy,
         tried: &[node],
+        proposal: None,
         held: None,
         now: worker.gateway.now(),
         random: worker.random(),

@@ -218,6 +218,13 @@ async fn serve<C: Client>(
     }
     told.hide_ids(rules, &view);
 
+    if let Some(fleet) = worker.gateway.fleet()
+        && let Err(refusal) = fleet.fetch(&keys, &upstream.policy).await
+    {
+        scratch.keys = keys;
+        told.code = refusal.code();
+        return Err(refusal.into());
+    }
     if let Err(failure) = admission::begins(worker, snapshot, upstream, &keys, told) {
         scratch.keys = keys;
         return Err(failure);

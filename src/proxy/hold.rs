@@ -41,6 +41,9 @@ impl<C: Client> Forward<'_, '_, C> {
         if let Some(store) = self.worker.gateway.store() {
             store.is_late();
         }
+        if let Some(fleet) = self.worker.gateway.fleet() {
+            fleet.is_late();
+        }
         cx.waker().wake_by_ref();
     }
 }

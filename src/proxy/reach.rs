@@ -42,7 +42,7 @@ pub async fn reach<C: Client>(
     let patience = Patience::default();
     let mut visit = loop {
         let ask = ask(worker, upstream, keys, &tried, &patience.held);
-        match gateway.affinity.place(&ask) {
+        match agree_and_place(worker, ask).await {
             Ok(visit) => break visit,
             Err(refusal) => patience.wait(worker, upstream, client, &ask, refusal, deadline, told).await?,
         }
@@ -115,6 +115,14 @@ pub async fn reach<C: Client>(
     }
 }
 
+/// Places the request; where gateways share a store, not before they agree where what it begins goes.
+async fn agree_and_place(worker: &Worker, ask: Ask<'_>) -> Result<Visit, Refusal> {
+    let gateway = &worker.gateway;
+    let Some(fleet) = gateway.fleet() else { return gateway.affinity.place(&ask) };
+    let agreed = fleet.consult(&ask).await?;
+    gateway.affinity.place(&Ask { proposal: agreed.proposal.as_ref(), now: gateway.now(), ..ask })
+}
+
 /// Takes note of how an exchange went, and tells if that keeps new conversations away from its node.
 pub fn observe(worker: &Worker, upstream: &Upstream, node: Option<NodeId>, ended: &Ended, blames_node: bool) {
     let Some(known) = node.and_then(|node| upstream.nodes.get(node)) else { return };
@@ -155,6 +163,7 @@ fn ask<'a>(
         nodes: &upstream.nodes,
         policy: &upstream.policy,
         tried,
+        proposal: None,
         held: Some(held),
         now: worker.gateway.now(),
         random: worker.random(),

@@ -175,6 +175,14 @@ impl Failure {
                 Some(5),
                 "There is no room for a new session. Nothing was executed; try again.",
             ),
+            Self::Placement(Refusal::StoreAway) => row(
+                "Overloaded",
+                Receiver,
+                503,
+                false,
+                Some(5),
+                "The sessions are kept in a store that cannot be reached. Nothing was executed; try again.",
+            ),
             Self::SessionReplaced => row(
                 "SessionReplaced",
                 Receiver,

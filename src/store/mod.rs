@@ -7,8 +7,11 @@
 //! it cannot be, [`key`] where the key of its fingerprints is. Stores that several gateways share will have to be asked
 //! before a first bind as well; that is a question of placement, not of the journal.
 
+pub(crate) mod change;
 pub mod disk;
+pub(crate) mod fields;
 pub mod file;
+pub mod fleet;
 pub mod key;
 pub mod record;
 pub mod shared;

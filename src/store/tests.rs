@@ -55,7 +55,16 @@ impl Gate {
         keys.pins.push(PinKey { rule: 0, fingerprint, client_issued: true, name: NameTag::default() });
         let policy = Policy::default();
         let now = Now(self.now);
-        let ask = Ask { keys: &keys, nodes: &self.nodes, policy: &policy, tried: &[], held: None, now, random: key };
+        let ask = Ask {
+            keys: &keys,
+            nodes: &self.nodes,
+            policy: &policy,
+            tried: &[],
+            proposal: None,
+            held: None,
+            now,
+            random: key,
+        };
         let mut visit = self.affinity.place(&ask).expect("there are nodes");
         visit.commit(now).expect("nobody moves it");
         let second = LearntKey {

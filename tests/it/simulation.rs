@@ -310,6 +310,7 @@ impl Life {
             nodes: &upstream.nodes,
             policy: &upstream.policy,
             tried,
+            proposal: None,
             held: None,
             now: self.gateway.now(),
             random,

@@ -46,7 +46,16 @@ fn first_contact(
                         barrier.wait();
                     }
                     let mut tried: Vec<NodeId> = Vec::new();
-                    let ask = Ask { keys: &keys, nodes, policy, tried: &[], held: None, now: Now(id), random: id };
+                    let ask = Ask {
+                        keys: &keys,
+                        nodes,
+                        policy,
+                        tried: &[],
+                        proposal: None,
+                        held: None,
+                        now: Now(id),
+                        random: id,
+                    };
                     // No panic here: the others would wait at the barrier for ever.
                     let Ok(mut visit) = affinity.place(&ask) else {
                         refused.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +138,8 @@ fn a_small_table_keeps_its_bounds_and_counts_under_threads() {
                     let now = Now(step / 16);
                     let text = format!("c:{} s:{} w:{}", draw(40), draw(200), draw(30));
                     let keys = request_keys(&text);
-                    let ask = Ask { keys: &keys, nodes, policy, tried: &[], held: None, now, random: step };
+                    let ask =
+                        Ask { keys: &keys, nodes, policy, tried: &[], proposal: None, held: None, now, random: step };
                     let Ok(mut visit) = affinity.place(&ask) else { continue };
                     if draw(10) == 0 {
                         let tried = [visit.node()];

@@ -112,6 +112,7 @@ impl World {
             nodes: &self.nodes,
             policy: &self.policy,
             tried,
+            proposal: None,
             held: None,
             now: Now(self.now),
             random: self.random,

@@ -105,7 +105,7 @@ impl World {
     }
 
     fn ask<'a>(&'a self, keys: &'a RequestKeys, tried: &'a [NodeId]) -> Ask<'a> {
-        Ask { keys, nodes: &self.0.nodes, policy: &self.0.policy, tried, held: None, now: self.now(), random: 7 }
+        Ask { keys, nodes: &self.0.nodes, policy: &self.0.policy, tried, proposal: None, held: None, now: self.now(), random: 7 }
     }
 
     pub fn place(&self, request: &str) -> Result<Visit, Refusal> {

@@ -1,4 +1,4 @@
-//! Numbers, texts and addresses as bytes: what the messages of a hand-over are made of.
+//! Numbers, texts and addresses as bytes: what hand-overs and shared stores are written in.
 //!
 //! Big-endian; what has no fixed length says it first. A reader believes no length: it takes only what is there.
 
@@ -9,7 +9,7 @@ const TEXT_MAX: usize = u16::MAX as usize;
 
 /// The bytes are not what the protocol says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a message of the hand-over is broken: {0}")]
+#[error("broken bytes: {0}")]
 pub struct Broken(pub &'static str);
 
 /// Writes fields at the end of a buffer.
