@@ -145,6 +145,10 @@ impl Held {
         until.is_none_or(|until| Instant::now() < until).then_some(value)
     }
 
+    fn is_of(&self, key: Fingerprint, owner: u64) -> bool {
+        self.value(key).is_some_and(|value| value.owner == owner)
+    }
+
     fn put(&mut self, keys: &[Fingerprint], value: &Value, time: Option<Duration>) {
         let until = time.map(|time| Instant::now() + time);
         for key in keys {
@@ -174,9 +178,13 @@ impl Held {
         for change in changes {
             match change {
                 Write::Put(keys, value, time) => self.put(keys, value, *time),
+                Write::Renew(keys, value, time) => {
+                    let theirs: Vec<_> = keys.iter().copied().filter(|key| self.is_of(*key, value.owner)).collect();
+                    self.put(&theirs, value, *time);
+                }
                 Write::Remove(keys, owner) => {
                     for key in keys {
-                        if self.value(*key).is_some_and(|value| value.owner == *owner) {
+                        if self.is_of(*key, *owner) {
                             self.values.remove(key);
                         }
                     }
