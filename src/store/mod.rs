@@ -15,6 +15,7 @@ pub mod fleet;
 pub mod key;
 pub mod record;
 pub mod shared;
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
