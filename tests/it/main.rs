@@ -12,6 +12,7 @@ mod draining;
 mod durable;
 mod encryption;
 mod failures;
+mod fleet;
 mod framing;
 mod guards;
 mod handover;

@@ -124,6 +124,7 @@ impl Fleet {
                 None => {
                     let proposal = core.affinity.propose(ask)?;
                     let record = core.affinity.proposed(&proposal, &issued, ask).ok_or(Refusal::NoNode)?;
+                    debug_assert_eq!(record.id, super::UNNUMBERED);
                     (Some(proposal), record)
                 }
             };

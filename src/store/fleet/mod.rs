@@ -47,6 +47,9 @@ pub use outbox::Outbox;
 use super::shared::{Position, Shared, StoreError, Write};
 use crate::affinity::{Affinity, Now, Sink};
 
+/// The number of a conversation that is claimed in the store before its table gives it one.
+const UNNUMBERED: u32 = u32::MAX;
+
 /// How a gateway takes part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {

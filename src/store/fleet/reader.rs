@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Core;
 use super::counts::count;
 use super::entry::{self, Entry};
 use super::outbox::untold;
+use super::{Core, UNNUMBERED};
 use crate::affinity::{Follower, Rule, What};
 use crate::store::change::Names;
 use crate::store::shared::{Position, Read, StoreError};
@@ -62,6 +62,7 @@ impl Core {
             let now = self.within(STEP, self.store.epoch()).await?;
             let last = self.within(STEP, self.store.last()).await?;
             self.read_all(others).await?;
+            self.is_other_store(now);
             *epoch = now;
             *at = Some(last);
             self.applied.store(last.0, Ordering::Release);
@@ -134,6 +135,10 @@ impl Core {
             Ok(Entry::Change { member, change, .. }) => {
                 count(&self.counts.heard);
                 let rule = Rule::UnlessLater(self.seen.load(Ordering::Acquire));
+                if change.record.id == UNNUMBERED {
+                    self.adopt(&change.record, rule);
+                    return false;
+                }
                 let follower =
                     others.followers.entry(member).or_insert_with(|| Follower::new(Arc::clone(&self.affinity)));
                 untold(|| follower.apply_by(&change, rule, self.now()));

@@ -144,7 +144,8 @@ impl Core {
         }
     }
 
-    fn is_other_store(&self, epoch: u64) -> bool {
+    /// Whether this epoch says that the store lost what it held. The first one heard is believed.
+    pub(super) fn is_other_store(&self, epoch: u64) -> bool {
         let known = self.epoch.load(Ordering::Acquire);
         if known == 0 {
             self.epoch.store(epoch, Ordering::Release);

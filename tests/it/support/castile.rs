@@ -29,9 +29,21 @@ pub struct Castile {
 impl Castile {
     /// Starts with this configuration, its access log going to a file that [`Castile::stop`] reads.
     pub fn start(yaml: &str) -> Self {
+        Self::start_as(yaml, |_| {})
+    }
+
+    /// As [`Castile::start`]; shares this store with others.
+    pub fn join(yaml: &str, store: Arc<castile::store::testing::Link>) -> Self {
+        Self::start_as(yaml, |gateway| {
+            gateway.join(store, "test".to_owned(), Duration::from_millis(250)).expect("it joins");
+        })
+    }
+
+    fn start_as(yaml: &str, begin: impl FnOnce(&Arc<Gateway>)) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let config = read(yaml, folder.path());
         let gateway = Gateway::new(config).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
+        begin(&gateway);
         let server = Server::start(Arc::clone(&gateway)).expect("the gateway starts");
         let (admin, control) = control(&gateway);
         Self { gateway, server: Some(server), admin, _control: control, folder }

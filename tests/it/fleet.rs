@@ -1,0 +1,213 @@
+//! Several gateways in front of the same nodes, sharing a store: one truth.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use castile::store::testing::{Condition, Engine, Link};
+
+use crate::support::soap::{AXIS2, CLIENT_ISSUED, client_id, envelope, group_id, login_node, post, served_by};
+use crate::support::{Castile, Message, Node, config, eventually, parallel};
+
+/// Gateways that share a store, and their ways to it.
+struct Fleet {
+    engine: Arc<Engine>,
+    links: Vec<Arc<Link>>,
+    gateways: Vec<Castile>,
+    nodes: Vec<Node>,
+}
+
+impl Fleet {
+    fn start(count: usize, sticky: &str, affinity: &str) -> Self {
+        let nodes: Vec<Node> = (0..3).map(login_node).collect();
+        let engine = Engine::new(100_000);
+        let links: Vec<_> = (0..count).map(|_| engine.link()).collect();
+        let mut fleet = Self { engine, links: Vec::new(), gateways: Vec::new(), nodes };
+        for link in links {
+            fleet.join(link, sticky, affinity);
+        }
+        fleet
+    }
+
+    fn join(&mut self, link: Arc<Link>, sticky: &str, affinity: &str) {
+        let nodes: Vec<&Node> = self.nodes.iter().collect();
+        let key = "fingerprint_key: 0123456789abcdef0123456789abcdef";
+        let yaml =
+            format!("affinity: {{{key}{affinity}}}\nadmin: {{address: '127.0.0.1:0'}}\n{}", config(&nodes, sticky));
+        self.gateways.push(Castile::join(&yaml, Arc::clone(&link)));
+        self.links.push(link);
+        let all = self.gateways.len();
+        eventually("all know each other", || {
+            self.gateways.iter().all(|one| one.gateway.fleet().is_some_and(|fleet| fleet.members().len() == all))
+        });
+    }
+
+    fn ask(&self, gateway: usize, request: impl AsRef<[u8]>) -> Message {
+        self.gateways[gateway].ask(request)
+    }
+
+    /// Begins a conversation by one gateway: its id and node.
+    fn login(&self, gateway: usize) -> (String, usize) {
+        crate::support::soap::login(&self.gateways[gateway])
+    }
+
+    fn everywhere(&self, what: &str, holds: impl Fn(&Castile) -> bool) {
+        eventually(what, || self.gateways.iter().all(&holds));
+    }
+
+    fn conflicts(&self) -> u64 {
+        let count = |one: &Castile| one.gateway.fleet().map_or(0, |fleet| fleet.counts().conflicts.load(Relaxed));
+        self.gateways.iter().map(count).sum()
+    }
+}
+
+fn carry(id: &str) -> Vec<u8> {
+    post("", envelope(&client_id(id), "<x/>"))
+}
+
+#[test]
+fn ids_offered_to_all_gateways_at_once_come_to_one_node_each() {
+    let fleet = Fleet::start(3, CLIENT_ISSUED, "");
+    const IDS: usize = 300;
+    let served = parallel(12, |thread| {
+        let gateway = &fleet.gateways[thread % 3];
+        let mut client = gateway.client();
+        (0..IDS).map(|id| served_by(&client.ask(carry(&format!("urn:id:{id}"))))).collect::<Vec<_>>()
+    });
+    for id in 0..IDS {
+        let nodes: Vec<usize> = served.iter().map(|one| one[id]).collect();
+        assert!(nodes.iter().all(|node| *node == nodes[0]), "id {id}: {nodes:?}");
+    }
+    let used: std::collections::BTreeSet<_> = served[0].iter().collect();
+    assert_eq!(used.len(), 3, "they are spread");
+    fleet.everywhere("every table knows all", |one| one.gateway.affinity.gauges().conversations == IDS);
+}
+
+#[test]
+fn what_one_gateway_learns_the_next_request_on_another_finds() {
+    let fleet = Fleet::start(2, AXIS2, "");
+    for round in 0..60 {
+        let (id, node) = fleet.login(round % 2);
+        let other = (round + 1) % 2;
+        assert_eq!(served_by(&fleet.ask(other, post("", envelope(&group_id(&id), "<next/>")))), node, "round {round}");
+    }
+}
+
+#[test]
+fn a_gateway_that_hears_nothing_of_the_log_asks_the_store() {
+    let mut fleet = Fleet::start(1, AXIS2, "");
+    let known: Vec<_> = (0..5).map(|_| fleet.login(0)).collect();
+    let link = fleet.engine.link();
+    fleet.join(link, AXIS2, "");
+    for (id, node) in &known {
+        assert_eq!(served_by(&fleet.ask(1, post("", envelope(&group_id(id), "<next/>")))), *node);
+    }
+    fleet.everywhere("every table knows all", |one| one.gateway.affinity.gauges().conversations == 5);
+}
+
+#[test]
+fn a_move_and_an_end_reach_every_gateway() {
+    let fleet = Fleet::start(2, AXIS2, "");
+    let (id, node) = fleet.login(0);
+    let next = post("", envelope(&group_id(&id), "<next/>"));
+    assert_eq!(served_by(&fleet.ask(1, &next)), node);
+    let one = &fleet.gateways[0].gateway;
+    let now = one.now();
+    let mut found = None;
+    one.affinity.look_through(0, 100, now, |conversation, _| {
+        found = Some(Arc::clone(conversation));
+        std::ops::ControlFlow::Continue(())
+    });
+    let conversation = found.expect("there is one");
+    let to = (node + 1) % 3;
+    let machine = one.registry.machine("app", &format!("n{to}"));
+    one.affinity.relocate(&conversation, machine.id(), now).expect("it lives");
+    eventually("the other gateway follows", || served_by(&fleet.ask(1, &next)) == to);
+    one.affinity.unbind(&conversation).expect("it lives");
+    fleet.everywhere("nobody knows it", |one| one.gateway.affinity.gauges().conversations == 0);
+}
+
+#[test]
+fn a_store_that_is_away_costs_no_request_and_what_was_bound_is_told_when_it_is_back() {
+    for condition in [Condition::Away, Condition::Silent] {
+        let fleet = Fleet::start(2, CLIENT_ISSUED, "");
+        let before: Vec<usize> =
+            (0..20).map(|id| served_by(&fleet.ask(id % 2, carry(&format!("urn:old:{id}"))))).collect();
+        fleet.everywhere("every table knows all", |one| one.gateway.affinity.gauges().conversations == 20);
+        fleet.links.iter().for_each(|link| link.set(condition));
+        let first = fleet.ask(0, carry("urn:new:0"));
+        assert_eq!(first.status(), 200);
+        fleet.everywhere("both notice", |one| one.gateway.fleet().is_some_and(|fleet| fleet.is_away()));
+        let began = Instant::now();
+        for id in 0..20 {
+            assert_eq!(
+                served_by(&fleet.ask((id + 1) % 2, carry(&format!("urn:old:{id}")))),
+                before[id],
+                "bound before"
+            );
+        }
+        let new: Vec<_> =
+            (0..20).map(|id| [0, 1].map(|one| served_by(&fleet.ask(one, carry(&format!("urn:new:{id}")))))).collect();
+        assert!(new.iter().all(|[one, other]| one == other), "they agree: {new:?}");
+        assert!(began.elapsed() < Duration::from_secs(20), "nobody waits for the store");
+        fleet.links.iter().for_each(|link| link.set(Condition::Fine));
+        fleet.everywhere("the store is back", |one| one.gateway.fleet().is_some_and(|fleet| !fleet.is_away()));
+        assert_eq!(fleet.conflicts(), 0);
+        for id in 0..20 {
+            assert_eq!(served_by(&fleet.ask(id % 2, carry(&format!("urn:new:{id}")))), new[id][0]);
+        }
+    }
+}
+
+#[test]
+fn where_the_store_decides_what_needs_it_is_refused_while_it_is_away() {
+    let fleet = Fleet::start(2, CLIENT_ISSUED, ", on_store_down: reject");
+    let node = served_by(&fleet.ask(0, carry("urn:old")));
+    fleet.everywhere("both know it", |one| one.gateway.affinity.gauges().conversations == 1);
+    fleet.links.iter().for_each(|link| link.set(Condition::Away));
+    fleet.everywhere("both notice", |one| one.gateway.fleet().is_some_and(|fleet| fleet.is_away()));
+    assert_eq!(served_by(&fleet.ask(1, carry("urn:old"))), node, "what is known goes on");
+    for request in [carry("urn:new"), post("", envelope("", "<login/>"))] {
+        let refused = fleet.ask(1, request);
+        assert_eq!((refused.status(), refused.field("retry-after").is_some()), (503, true), "{}", refused.text());
+    }
+    fleet.links.iter().for_each(|link| link.set(Condition::Fine));
+    eventually("it serves again", || fleet.ask(1, carry("urn:new")).status() == 200);
+}
+
+#[test]
+fn a_store_that_lost_everything_is_told_again() {
+    let mut fleet = Fleet::start(1, AXIS2, "");
+    let (id, node) = fleet.login(0);
+    fleet.engine.lose();
+    eventually("the store knows it again", || {
+        fleet.gateways[0]
+            .gateway
+            .fleet()
+            .is_some_and(|fleet| !fleet.is_away() && fleet.counts().opened.load(Relaxed) > 0)
+    });
+    let link = fleet.engine.link();
+    fleet.join(link, AXIS2, "");
+    assert_eq!(served_by(&fleet.ask(1, post("", envelope(&group_id(&id), "<next/>")))), node);
+}
+
+#[test]
+fn an_order_reaches_every_gateway_and_who_has_not_heard_it_is_named() {
+    let fleet = Fleet::start(2, AXIS2, "");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let name = castile::gateway::Gateway::state_name("app", "n1");
+    let own = fleet.gateways[0].gateway.fleet().expect("it joined");
+    runtime.block_on(async {
+        let position = own.order(&name, Some(b"drain".to_vec())).await.expect("the store answers");
+        assert_eq!(own.await_applied(position, Duration::from_secs(20)).await, []);
+        let admin = |one: &Castile| one.gateway.registry.machine("app", "n1").admin();
+        assert_eq!(admin(&fleet.gateways[1]), castile::upstream::Admin::Drain);
+        fleet.links[1].set(Condition::Silent);
+        let position = own.order(&name, Some(b"ready".to_vec())).await.expect("the store answers");
+        let late = own.await_applied(position, Duration::from_millis(500)).await;
+        let other = fleet.gateways[1].gateway.fleet().expect("it joined").id();
+        assert_eq!(late.iter().map(|member| member.id).collect::<Vec<_>>(), [other]);
+        fleet.links[1].set(Condition::Fine);
+        eventually("it hears of it later", || admin(&fleet.gateways[1]) == castile::upstream::Admin::Ready);
+    });
+}
