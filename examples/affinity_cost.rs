@@ -76,8 +76,16 @@ impl Bench {
     }
 
     fn exchange(&self, keys: &RequestKeys, learnt: &[LearntKey]) {
-        let ask =
-            Ask { keys, nodes: &self.nodes, policy: &self.policy, tried: &[], held: None, now: Now(1), random: 1 };
+        let ask = Ask {
+            keys,
+            nodes: &self.nodes,
+            policy: &self.policy,
+            tried: &[],
+            proposal: None,
+            held: None,
+            now: Now(1),
+            random: 1,
+        };
         let mut visit = self.affinity.place(&ask).expect("a node serves");
         visit.commit(Now(1)).expect("nobody moves it");
         if !learnt.is_empty() {

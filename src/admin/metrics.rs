@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::nodes::{health_text, state_text};
 use crate::affinity::Code;
 use crate::gateway::{Gateway, Scarce, Snapshot, Upstream};
+use crate::store::fleet::Fleet;
 use crate::telemetry::metrics::{self as m, Metric, Text};
 use crate::telemetry::series::Event;
 use crate::upstream::{Admin, Fate, Health, Live, Rank};
@@ -58,6 +59,10 @@ pub fn text(gateway: &Gateway) -> String {
         text.one(m::STORE_FAILURES, count(&counts.failures));
         text.one(m::STORE_LATE, count(&counts.late));
         text.one(m::STORE_PENDING, store.pending() as f64);
+    }
+
+    if let Some(fleet) = gateway.fleet() {
+        shared(&mut text, fleet);
     }
 
     by_upstream(&mut text, &snapshot);
@@ -189,4 +194,27 @@ fn by_word<T: Copy + PartialEq>(
         })
         .collect();
     text.many(metric, samples.iter().map(|(labels, value)| (&labels[..], *value)));
+}
+
+/// What the store that gateways share came to.
+fn shared(text: &mut Text, fleet: &Fleet) {
+    let counts = fleet.counts();
+    let count = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+    text.one(m::STORE_UP, f64::from(u8::from(fleet.trouble().is_none())));
+    text.one(m::STORE_FAILURES, count(&counts.failures));
+    text.one(m::STORE_PENDING, fleet.pending() as f64);
+    text.one(m::FLEET_CALLS, count(&counts.calls));
+    text.one(m::FLEET_CALL_SECONDS, count(&counts.call_micros) / 1e6);
+    text.one(m::FLEET_TIMEOUTS, count(&counts.timeouts));
+    text.one(m::FLEET_OUTAGES, count(&counts.opened));
+    let claims = [("won", &counts.claims_won), ("lost", &counts.claims_lost)].map(|(word, n)| ([("outcome", word)], n));
+    text.many(m::FLEET_CLAIMS, claims.iter().map(|(labels, n)| (&labels[..], count(n))));
+    text.one(m::FLEET_FETCHED, count(&counts.fetched));
+    let changes = [("told", &counts.told), ("heard", &counts.heard)].map(|(word, n)| ([("direction", word)], n));
+    text.many(m::FLEET_CHANGES, changes.iter().map(|(labels, n)| (&labels[..], count(n))));
+    text.one(m::FLEET_CONFLICTS, count(&counts.conflicts));
+    text.one(m::FLEET_RESYNCS, count(&counts.resyncs));
+    text.one(m::FLEET_UNREADABLE, count(&counts.unreadable));
+    text.one(m::FLEET_APPLIED, fleet.applied().0 as f64);
+    text.one(m::FLEET_MEMBERS, fleet.members().len() as f64);
 }

@@ -334,6 +334,9 @@ fn ready(gateway: &Gateway) -> Response<String> {
     if let Some(why) = gateway.store().and_then(crate::store::Disk::trouble) {
         notes.push(format!("the store fails, and what is bound now does not survive a restart: {why}"));
     }
+    if let Some(why) = gateway.fleet().and_then(crate::store::fleet::Fleet::trouble) {
+        notes.push(format!("the store that gateways share is away: {why}"));
+    }
     if let Some(why) = gateway.audit.failing() {
         notes.push(format!("the audit log cannot be written: {why}"));
     }

@@ -78,6 +78,18 @@ metrics! {
     STORE_WRITTEN: Counter "castile_store_conversations_written_total" "Conversations written to the store, or removed from it.";
     STORE_FAILURES: Counter "castile_store_failures_total" "Commits that failed, and files that could not be opened again.";
     STORE_LATE: Counter "castile_store_late_total" "Answers passed on before their keys were in the store, because that took too long.";
+    FLEET_CALLS: Counter "castile_fleet_calls_total" "Calls of the store that gateways share.";
+    FLEET_CALL_SECONDS: Counter "castile_fleet_call_seconds_total" "Seconds that these calls took.";
+    FLEET_TIMEOUTS: Counter "castile_fleet_timeouts_total" "Calls that were not answered in time.";
+    FLEET_OUTAGES: Counter "castile_fleet_outages_total" "How often the shared store was found to be away.";
+    FLEET_CLAIMS: Counter "castile_fleet_claims_total" "First contacts claimed in the shared store, by outcome.";
+    FLEET_FETCHED: Counter "castile_fleet_fetched_total" "Conversations that a request found in the shared store first.";
+    FLEET_CHANGES: Counter "castile_fleet_changes_total" "Changes of tables told to and heard from other gateways, by direction.";
+    FLEET_CONFLICTS: Counter "castile_fleet_conflicts_total" "Ids bound here while the store was away that another gateway had bound to another node.";
+    FLEET_RESYNCS: Counter "castile_fleet_resyncs_total" "How often everything in the shared store was read.";
+    FLEET_UNREADABLE: Counter "castile_fleet_unreadable_total" "Entries of the shared store that could not be read.";
+    FLEET_APPLIED: Gauge "castile_fleet_log_applied" "Up to which number the log of the fleet is applied here.";
+    FLEET_MEMBERS: Gauge "castile_fleet_members" "Gateways that share the store, this one included.";
     STORE_PENDING: Gauge "castile_store_pending" "Conversations that wait to be written.";
     UPSTREAM_EVENTS: Counter "castile_upstream_events_total" "What is counted of an upstream, by event: moved, replaced_after_move, replaced, lost, waited, ...";
     UPSTREAM_WAITING: Gauge "castile_upstream_waiting" "Requests that wait for the node of their conversation to return.";

@@ -139,12 +139,8 @@ fn a_store_that_is_away_costs_no_request_and_what_was_bound_is_told_when_it_is_b
         assert_eq!(first.status(), 200);
         fleet.everywhere("both notice", |one| one.gateway.fleet().is_some_and(|fleet| fleet.is_away()));
         let began = Instant::now();
-        for id in 0..20 {
-            assert_eq!(
-                served_by(&fleet.ask((id + 1) % 2, carry(&format!("urn:old:{id}")))),
-                before[id],
-                "bound before"
-            );
+        for (id, node) in before.iter().enumerate() {
+            assert_eq!(served_by(&fleet.ask((id + 1) % 2, carry(&format!("urn:old:{id}")))), *node, "bound before");
         }
         let new: Vec<_> =
             (0..20).map(|id| [0, 1].map(|one| served_by(&fleet.ask(one, carry(&format!("urn:new:{id}")))))).collect();
@@ -153,8 +149,8 @@ fn a_store_that_is_away_costs_no_request_and_what_was_bound_is_told_when_it_is_b
         fleet.links.iter().for_each(|link| link.set(Condition::Fine));
         fleet.everywhere("the store is back", |one| one.gateway.fleet().is_some_and(|fleet| !fleet.is_away()));
         assert_eq!(fleet.conflicts(), 0);
-        for id in 0..20 {
-            assert_eq!(served_by(&fleet.ask(id % 2, carry(&format!("urn:new:{id}")))), new[id][0]);
+        for (id, [node, _]) in new.iter().enumerate() {
+            assert_eq!(served_by(&fleet.ask(id % 2, carry(&format!("urn:new:{id}")))), *node);
         }
     }
 }

@@ -180,7 +180,7 @@ impl Fleet {
 
     /// Changes that the store does not have yet.
     pub fn pending(&self) -> usize {
-        self.core.outbox.len()
+        self.core.outbox.waiting()
     }
 
     /// Up to here the log is applied here.

@@ -180,7 +180,7 @@ impl Outbox {
     }
 
     /// Changes that wait.
-    pub fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         let waiting = self.waiting.lock();
         waiting.queue.len() + waiting.kept.len()
     }
