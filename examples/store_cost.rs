@@ -112,6 +112,7 @@ impl Gate {
                 nodes: &self.nodes,
                 policy: &self.policy,
                 tried: &[],
+                proposal: None,
                 held: None,
                 now: self.now,
                 random: number,
