@@ -12,6 +12,7 @@ pub mod file;
 pub mod key;
 pub mod record;
 pub mod shared;
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
