@@ -179,7 +179,8 @@ impl Affinity {
         let mut taken: SmallVec<[(Arc<Conversation>, Fingerprint); 2]> = SmallVec::new();
         {
             let mut state = conversation.lock();
-            (state.created, state.last_used) = (record.created.0.min(now.0), last_used);
+            // As told, though it may lie ahead of this clock: whoever shares it knows the conversation by it.
+            (state.created, state.last_used) = (record.created.0, last_used);
             (state.idle, state.max) = (record.idle, record.max);
             // Whatever request comes now is a later one than the first answer's.
             (state.answered, state.confirmed, state.moved) = (true, record.confirmed, record.moved);

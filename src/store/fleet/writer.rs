@@ -246,7 +246,7 @@ impl Core {
             there = %record.node,
             "two gateways bound one id to different nodes while the store was away: the store's word holds"
         );
-        self.adopt(&record, Rule::Theirs);
+        self.adopt(&record, Rule::Theirs(u64::MAX));
         true
     }
 
