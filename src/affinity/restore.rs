@@ -277,6 +277,8 @@ pub struct Follower {
     affinity: Arc<Affinity>,
     nodes: Nodes,
     pairs: Pairs,
+    /// What is not known here begins only by being bound there.
+    only_bound: bool,
     /// What came of it so far; `stale` and `renumbered` mean nothing here.
     pub sum: Restored,
 }
@@ -284,7 +286,13 @@ pub struct Follower {
 impl Follower {
     /// Nothing heard yet.
     pub fn new(affinity: Arc<Affinity>) -> Self {
-        Self { affinity, nodes: Nodes::default(), pairs: Pairs::default(), sum: Restored::default() }
+        Self { affinity, nodes: Nodes::default(), pairs: Pairs::default(), only_bound: false, sum: Restored::default() }
+    }
+
+    /// As [`Follower::new`], for one of several tables that change the same conversations: what another one has ended does not
+    /// come back by the last word of one that has not heard so. Bindings are told as such, or found elsewhere.
+    pub fn of_several(affinity: Arc<Affinity>) -> Self {
+        Self { only_bound: true, ..Self::new(affinity) }
     }
 
     /// The other table has changed.
@@ -304,6 +312,7 @@ impl Follower {
         match mine {
             Some(conversation) => self.change(&conversation, what, record, rule, now),
             None if is_gone => {}
+            None if self.only_bound && !matches!(what, What::Bound(_) | What::Present) => {}
             None => {
                 let claims = match what {
                     What::Bound(keys) if rule != Rule::Latest => keys,

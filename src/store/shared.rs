@@ -62,7 +62,8 @@ pub enum Claim {
 pub enum Write {
     /// These keys have this value for so long (`None` = for ever), whatever they had.
     Put(Vec<Fingerprint>, Value, Option<Duration>),
-    /// As [`Write::Put`], but a key that another owner has keeps its value and its time.
+    /// As [`Write::Put`], but only where this is the owner of what the key has. What is gone stays gone: a conversation that
+    /// has ended does not come back by the last word of a gateway that has not heard so.
     Renew(Vec<Fingerprint>, Value, Option<Duration>),
     /// These keys go, each only if this is its value's owner.
     Remove(Vec<Fingerprint>, u64),

@@ -140,7 +140,7 @@ impl Core {
                     return false;
                 }
                 let follower =
-                    others.followers.entry(member).or_insert_with(|| Follower::new(Arc::clone(&self.affinity)));
+                    others.followers.entry(member).or_insert_with(|| Follower::of_several(Arc::clone(&self.affinity)));
                 untold(|| follower.apply_by(&change, rule, self.now()));
                 matches!(change.what, What::Moved | What::Gone { .. })
             }

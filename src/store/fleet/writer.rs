@@ -216,7 +216,7 @@ impl Core {
             match self.within(budget, self.store.claim(&keys, &value, time, &bound)).await? {
                 Claim::Won(_) => {}
                 Claim::Taken(_, theirs) if theirs.owner == owner => {
-                    changes.extend([Write::Renew(keys.clone(), value, time), Write::Log(bound)]);
+                    changes.extend([Write::Put(keys.clone(), value, time), Write::Log(bound)]);
                 }
                 Claim::Taken(index, theirs) if self.yields_to(record, keys[index], &theirs) => {}
                 Claim::Taken(..) => changes.extend([Write::Put(keys.clone(), value, time), Write::Log(bound)]),
