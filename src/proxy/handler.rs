@@ -43,6 +43,7 @@ use crate::upstream::NodeId;
 #[derive(Debug, Default)]
 pub struct Scratch {
     onward: Request,
+    stamp: forwarding::Stamp,
     node_head: Response,
     client_head: Response,
     keys: RequestKeys,
@@ -537,7 +538,7 @@ fn write_head(
     onward.clone_from(request);
     let authority = upstream.target(node).map(|target| target.authority.as_str()).unwrap_or_default();
     let facts = onward_facts(connection, authority.as_bytes());
-    forwarding::request(onward, policy, &facts);
+    forwarding::request(onward, policy, &facts, &mut scratch.stamp);
     reference.pass_on(onward.fields_mut());
     if continued {
         onward.fields_mut().retain(|field| field.known != Name::Expect);
