@@ -45,7 +45,12 @@ pub async fn accept(
     let standing = worker.loads.of_listener(configured);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = async {
+                while is_busy_refusing(&worker, &setup, &standing) {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                listener.accept().await
+            } => accepted,
             told = &mut stop => match told {
                 Ok(LeaveQueue) => return,
                 Err(_) => break,
@@ -90,6 +95,15 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: Listen
         tracing::info!(limit = relieved.text(), "new connections are taken again");
     }
     take(worker, stream, peer, setup, standing);
+}
+
+/// Whether there is neither room for a connection nor anybody to tell its client so: then it waits in the socket's queue, where
+/// it may have sent something and is not reset.
+fn is_busy_refusing(worker: &Worker, setup: &ListenerSetup, standing: &AtomicUsize) -> bool {
+    refuse::is_busy(worker, setup) && {
+        let limits = worker.gateway.snapshot().config.limits;
+        worker.gateway.pressure.is_full(&limits, &setup.config, standing)
+    }
 }
 
 /// The present set-up of a listener; `None` once a reload has taken it away.
