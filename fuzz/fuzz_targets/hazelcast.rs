@@ -11,7 +11,7 @@ fn decode(pieces: [&[u8]; 2]) -> (Vec<Message>, Option<WireError>) {
     for piece in pieces {
         decoder.push(piece);
         loop {
-            match decoder.next() {
+            match decoder.take() {
                 Ok(Some(message)) => found.push(message),
                 Ok(None) => break,
                 Err(error) => return (found, Some(error)),

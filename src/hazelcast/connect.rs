@@ -53,7 +53,7 @@ async fn attempt(options: &Options, client: Uuid, member: &Address) -> Result<Co
     let mut decoder = Decoder::default();
     loop {
         while let Some(message) =
-            decoder.next().map_err(|error| ConnectError::Wire { member: member.clone(), error })?
+            decoder.take().map_err(|error| ConnectError::Wire { member: member.clone(), error })?
         {
             if message.correlation() == FIRST && !message.is_event() {
                 let welcome = judge(member, &message)?;

@@ -208,7 +208,7 @@ impl<'a> Session<'a> {
     /// Takes every message that has come whole.
     fn read(&mut self) -> Result<(), ConnectError> {
         let wire = |error, member: &Address| ConnectError::Wire { member: member.clone(), error };
-        while let Some(message) = self.decoder.next().map_err(|error| wire(error, &self.member))? {
+        while let Some(message) = self.decoder.take().map_err(|error| wire(error, &self.member))? {
             if message.is_event() {
                 self.event(&message)?;
             } else {

@@ -149,7 +149,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When the bytes cannot become one. The decoder is of no use any more.
-    pub fn next(&mut self) -> Result<Option<Message>, WireError> {
+    pub fn take(&mut self) -> Result<Option<Message>, WireError> {
         while let Some(message) = self.unit()? {
             let flags = message.frames[0].flags;
             if flags & BEGIN_FRAGMENT != 0 && flags & END_FRAGMENT != 0 {

@@ -24,7 +24,7 @@ impl Captured {
     pub(crate) fn message(&self) -> Message {
         let mut decoder = Decoder::default();
         decoder.push(&self.bytes);
-        decoder.next().expect("a capture is well-formed").expect("a capture is whole")
+        decoder.take().expect("a capture is well-formed").expect("a capture is whole")
     }
 
     /// The number that the official client gave the call.
@@ -97,8 +97,8 @@ mod requests {
 
     /// Compares with the `nth` request of a file. `thread`: it says a thread.
     fn check(file: &str, nth: usize, request: &Request, thread: bool) {
-        let requests = capture(file).into_iter().filter(|captured| captured.direction == Direction::Request);
-        let theirs = requests.skip(nth).next().expect("there are as many");
+        let mut requests = capture(file).into_iter().filter(|captured| captured.direction == Direction::Request);
+        let theirs = requests.nth(nth).expect("there are as many");
         let mut ours = BytesMut::new();
         request.send(theirs.correlation(), 271, &mut ours);
         let mut expected = theirs.bytes;

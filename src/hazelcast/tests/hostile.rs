@@ -10,7 +10,7 @@ fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Message>, Opti
     for piece in pieces {
         decoder.push(piece);
         loop {
-            match decoder.next() {
+            match decoder.take() {
                 Ok(Some(message)) => found.push(message),
                 Ok(None) => break,
                 Err(error) => return (found, Some(error)),

@@ -79,7 +79,7 @@ impl FakeMember {
         assert_eq!(&preamble, b"CP2");
         let mut decoder = Decoder::default();
         loop {
-            while let Some(message) = decoder.next().expect("what we send is well-formed") {
+            while let Some(message) = decoder.take().expect("what we send is well-formed") {
                 let _ = self.seen.send(message.kind());
                 match (self.conduct)(&self, &message) {
                     Reply::Say(messages) => {
