@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::buffer::Buffer;
 use super::connection::{Connection, OwnConnections};
 use super::early::Early;
+use super::h2::Begin;
 use super::server::Command;
 use super::stream::Stream;
 use super::worker::{Load, Worker};
@@ -191,17 +192,16 @@ async fn serve_http(
     mut input: Buffer,
     is_h2: Option<bool>,
 ) {
-    let is_h2 = match is_h2 {
-        Some(is_h2) => is_h2,
-        None => match h2::begins_with_preface(worker, &connection, &mut stream, &mut input).await {
-            Some(is_h2) => is_h2,
-            None => return,
-        },
+    let begin = match is_h2 {
+        Some(true) => Some(Begin::Http2),
+        Some(false) => Some(Begin::Http1),
+        None => h2::look_for_preface(worker, &connection, &mut stream, &mut input).await,
     };
-    if is_h2 {
-        h2::serve(worker, connection, stream, input).await;
-    } else {
-        h1::server::serve(worker, &connection, stream, input).await;
+    match begin {
+        Some(Begin::Http1) => h1::server::serve(worker, &connection, stream, input).await,
+        Some(Begin::Http2) => h2::serve(worker, connection, stream, input).await,
+        Some(Begin::Broken) => h2::refuse(worker, stream, input).await,
+        None => {}
     }
 }
 
