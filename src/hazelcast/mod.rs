@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`wire`] | frames and messages, pushed in any pieces; pure |
-//! | [`read`], [`write`] | what messages hold; pure |
+//! | [`mod@read`], [`mod@write`] | what messages hold; pure |
 //! | [`data`] | keys and values as members store them, and the partition of a key; pure |
 //! | [`members`] | who is in the cluster; pure |
 //! | [`request`], [`answer`] | the calls, one function each; pure |

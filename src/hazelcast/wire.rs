@@ -62,7 +62,7 @@ struct Span {
     to: u32,
 }
 
-/// A whole message. It has a first frame, with at least [`FIRST_FRAME_BYTES_MIN`] bytes.
+/// A whole message. It has a first frame, with the type and the number of the call at least.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     bytes: Bytes,
