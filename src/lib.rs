@@ -4,6 +4,7 @@
 //!
 //! | floor | module | what |
 //! |---|---|---|
+//! | 0 | [`hazelcast`] | a client for Hazelcast members |
 //! | 0 | [`head`] | HTTP heads as received; pure |
 //! | 0 | [`soap`] | envelopes, paths, faults; pure |
 //! | 0 | [`upstream`] | nodes, balancing, health states; pure |
@@ -25,6 +26,7 @@ pub mod cli;
 pub mod config;
 pub mod gateway;
 pub mod handover;
+pub mod hazelcast;
 pub mod head;
 pub mod health;
 pub mod proxy;
