@@ -11,6 +11,7 @@ pub mod disk;
 pub mod file;
 pub mod key;
 pub mod record;
+pub mod redis;
 pub mod shared;
 pub mod testing;
 #[cfg(test)]

@@ -62,7 +62,7 @@ pub enum Claim {
 pub enum Write {
     /// These keys have this value for so long (`None` = for ever), whatever they had.
     Put(Vec<Fingerprint>, Value, Option<Duration>),
-    /// As [`Write::Put`], but a key that another owner has keeps its value and its time.
+    /// As [`Write::Put`], but a key that another owner has keeps its value and its time; one that nobody has is put.
     Renew(Vec<Fingerprint>, Value, Option<Duration>),
     /// These keys go, each only if this is its value's owner.
     Remove(Vec<Fingerprint>, u64),

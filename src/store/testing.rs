@@ -145,8 +145,8 @@ impl Held {
         until.is_none_or(|until| Instant::now() < until).then_some(value)
     }
 
-    fn is_of(&self, key: Fingerprint, owner: u64) -> bool {
-        self.value(key).is_some_and(|value| value.owner == owner)
+    fn is_of_another(&self, key: Fingerprint, owner: u64) -> bool {
+        self.value(key).is_some_and(|value| value.owner != owner)
     }
 
     fn put(&mut self, keys: &[Fingerprint], value: &Value, time: Option<Duration>) {
@@ -179,12 +179,13 @@ impl Held {
             match change {
                 Write::Put(keys, value, time) => self.put(keys, value, *time),
                 Write::Renew(keys, value, time) => {
-                    let theirs: Vec<_> = keys.iter().copied().filter(|key| self.is_of(*key, value.owner)).collect();
-                    self.put(&theirs, value, *time);
+                    let free: Vec<_> =
+                        keys.iter().copied().filter(|key| !self.is_of_another(*key, value.owner)).collect();
+                    self.put(&free, value, *time);
                 }
                 Write::Remove(keys, owner) => {
                     for key in keys {
-                        if self.is_of(*key, *owner) {
+                        if !self.is_of_another(*key, *owner) {
                             self.values.remove(key);
                         }
                     }
