@@ -12,7 +12,7 @@
 //! | `{PREFIX}:members` | hash | of each member: said at (ms, the server's clock), counts so long (ms), what it said |
 //!
 //! Changes are scripts (`scripts/`), each one atomic step. Questions share one connection; the reader of the log has one of its own. Both are
-//! made anew when they break, with the master of the moment: see [`master`].
+//! made anew when they break, with the master of the moment: see `master`.
 //!
 //! Replication is asynchronous, so a replica that becomes the master may lack the last moments; whoever reads the log from
 //! another server than before is told of a gap, and so reads everything anew.
