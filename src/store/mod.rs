@@ -14,6 +14,7 @@ pub mod file;
 pub mod fleet;
 pub mod key;
 pub mod record;
+pub mod redis;
 pub mod shared;
 pub mod testing;
 #[cfg(test)]

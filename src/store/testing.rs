@@ -179,8 +179,8 @@ impl Held {
             match change {
                 Write::Put(keys, value, time) => self.put(keys, value, *time),
                 Write::Renew(keys, value, time) => {
-                    let theirs: Vec<_> = keys.iter().copied().filter(|key| self.is_of(*key, value.owner)).collect();
-                    self.put(&theirs, value, *time);
+                    let own: Vec<_> = keys.iter().copied().filter(|key| self.is_of(*key, value.owner)).collect();
+                    self.put(&own, value, *time);
                 }
                 Write::Remove(keys, owner) => {
                     for key in keys {
