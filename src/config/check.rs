@@ -11,6 +11,7 @@ pub fn check(config: &Config, cx: &mut Cx) {
     routes(config, cx);
     for (number, upstream) in config.upstreams.iter().enumerate() {
         nodes(upstream, cx);
+        discovery(upstream, cx);
         group(upstream, &config.upstreams[..number], cx);
         request_ids(config, upstream, cx);
     }
@@ -89,6 +90,17 @@ fn nodes(upstream: &Upstream, cx: &mut Cx) {
             }
         };
         cx.tell(node.at, format!("{}.successor", key(number)), message);
+    }
+}
+
+/// Sources are told apart by their labels.
+fn discovery(upstream: &Upstream, cx: &mut Cx) {
+    for (number, discovery) in upstream.discovery.iter().enumerate() {
+        let label = discovery.source.label();
+        if upstream.discovery[..number].iter().any(|earlier| earlier.source.label() == label) {
+            let message = format!("{label} is a source of this upstream already; write each once");
+            cx.tell(discovery.at, format!("upstreams.{}.discovery[{number}]", upstream.name), message);
+        }
     }
 }
 

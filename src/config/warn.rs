@@ -15,6 +15,7 @@ pub fn warnings(config: &Config, cx: &Cx) -> Vec<Problem> {
         route_tags(upstream, &mut warn);
         nobody_to_ask(upstream, &mut warn);
         if let Some(tls) = &upstream.tls
+            && upstream.discovery.is_empty()
             && upstream.nodes.iter().all(|node| node.url.scheme == Scheme::Http)
         {
             let message =
@@ -43,7 +44,7 @@ type Warn<'w> = &'w mut dyn FnMut(Mark, String, String);
 
 fn route_tags(upstream: &Upstream, warn: Warn) {
     let Some(sticky) = &upstream.sticky else { return };
-    if upstream.nodes.iter().any(|node| !node.route.is_empty()) {
+    if upstream.nodes.iter().any(|node| !node.route.is_empty()) || !upstream.discovery.is_empty() {
         return;
     }
     // A value that answers teach needs no tag on any node.

@@ -5,6 +5,7 @@
 
 pub mod capture;
 mod lesson;
+mod membership;
 mod pressure;
 mod preview;
 pub mod reading;
@@ -18,6 +19,9 @@ mod takeover;
 pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};
+pub use membership::{
+    Listing, Membership, Merged, NODES_MAX, REGISTER, Registration, Registrations, SourceView, Told, merge,
+};
 pub use pressure::{Pressure, Scarce};
 pub use preview::{Effect, Group, Outlook, Preview};
 pub use rewriting::Rewriting;

@@ -8,6 +8,7 @@ mod asking;
 mod audit;
 mod capture;
 mod conversations;
+mod discovery;
 mod draining;
 mod durable;
 mod encryption;

@@ -4,6 +4,7 @@
 
 mod affinity;
 mod audit;
+mod discovery;
 mod limits;
 mod listener;
 mod policy;
@@ -16,6 +17,7 @@ mod values;
 
 pub use affinity::{Affinity, Durability, OnStoreDown, Store, WhenFull};
 pub use audit::Audit;
+pub use discovery::{Context, Discovery, Dns, Found, FoundNode, Source};
 pub use limits::{ListenerLimits, ProcessLimits, Rate, TcpKeepAlive};
 pub use listener::{CertificateFormat, ClientAuth, ForwardClientCert, Listener, ListenerTimeouts, ListenerTls};
 pub use policy::{Balance, Check, Health, Limits, NodeTls, Observe, Probe, RequestFraming, Rewrite, Timeouts};

@@ -3,6 +3,7 @@
 mod affinity;
 mod audit;
 mod cookie;
+mod discovery;
 mod health;
 mod limits;
 mod listener;
@@ -15,6 +16,7 @@ pub mod rules;
 mod sticky;
 mod upstream;
 
+pub use discovery::{IDENTITY, found_node};
 pub use health::expectation;
 pub use names::{name, namespaces, text};
 pub use sticky::sticky;
