@@ -35,8 +35,10 @@ impl Registrations {
 
     /// Removes those whose time is over, and gives their upstreams and names.
     pub fn expire(&mut self, now: Now) -> Vec<(String, String)> {
-        let over = self.0.extract_if(.., |_, registration| registration.until <= now);
-        over.map(|(name, _)| name).collect()
+        let is_over = |(_, registration): &(&(String, String), &Registration)| registration.until <= now;
+        let over: Vec<_> = self.0.iter().filter(is_over).map(|(name, _)| name.clone()).collect();
+        over.iter().for_each(|name| drop(self.0.remove(name)));
+        over
     }
 
     /// All nodes of an upstream. `is_word`: the change before it was a leave.
