@@ -224,6 +224,19 @@ impl Affinity {
 
     /// A key has been taken from this conversation. Its node is returned.
     pub(super) fn disown(&self, conversation: &Arc<Conversation>, key: Fingerprint) -> NodeId {
+        let node = self.dispossess(conversation, key);
+        self.with_owner(key, |owner| self.report(owner, || What::Bound(Keys::from_slice(&[key]))));
+        node
+    }
+
+    /// As [`Affinity::disown`], where another table says whose the key is: nothing was bound here.
+    pub(super) fn disown_heard(&self, conversation: &Arc<Conversation>, key: Fingerprint) -> NodeId {
+        let node = self.dispossess(conversation, key);
+        self.with_owner(key, |owner| self.report_heard(owner, || What::Bound(Keys::from_slice(&[key]))));
+        node
+    }
+
+    fn dispossess(&self, conversation: &Arc<Conversation>, key: Fingerprint) -> NodeId {
         let mut state = conversation.lock();
         let had = state.forget(key).is_some();
         if state.keys.is_empty() && state.in_flight == 0 && state.phase != Phase::Gone {
@@ -231,22 +244,19 @@ impl Affinity {
         } else if had && state.phase != Phase::Gone {
             self.report(&mut state, || What::Unbound(Keys::from_slice(&[key])));
         }
-        let node = state.node;
-        drop(state);
-        self.report_owner(key);
-        node
+        state.node
     }
 
-    /// Tells once more whose a key is that changed hands: of two that bound it in the same instant, the first may have told
+    /// Whose a key is that changed hands is told once more: of two that bound it in the same instant, the first may have told
     /// of it last, and would be taken for its owner.
-    fn report_owner(&self, key: Fingerprint) {
+    fn with_owner(&self, key: Fingerprint, tell: impl FnOnce(&mut State)) {
         if !self.journal().is_on() {
             return;
         }
         if let Some(owner) = self.table.get(key) {
             let mut state = owner.lock();
             if state.has(key) {
-                self.report(&mut state, || What::Bound(Keys::from_slice(&[key])));
+                tell(&mut state);
             }
         }
     }

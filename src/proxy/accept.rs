@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -68,6 +68,7 @@ pub async fn accept(
     // What waits in the socket's queue would be reset when it closes. A listener that a reload took away serves it as it
     // was last configured.
     while let Some(Ok((stream, peer))) = accept_now(&listener).await {
+        worker.gateway.pressure.enter(&standing);
         take(&worker, stream, peer, setup.clone(), &standing);
     }
 }
@@ -77,7 +78,7 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: Listen
     let pressure = &worker.gateway.pressure;
     let limits = worker.gateway.snapshot().config.limits;
     let now = worker.gateway.now();
-    if let Some(why) = pressure.looks(&limits, &setup.config, standing.load(Relaxed)) {
+    if let Err(why) = pressure.admit(&limits, &setup.config, standing) {
         if pressure.refuse(why, now) {
             let (listener, connections) = (&setup.config.name, pressure.connections());
             tracing::warn!(limit = why.text(), listener, connections, "new connections are refused");
@@ -103,7 +104,7 @@ async fn accept_now(listener: &TcpListener) -> Option<std::io::Result<(TcpStream
     .await
 }
 
-/// Serves a new connection here, or hands it to a worker with far fewer.
+/// Serves a new connection, which is counted, here, or hands it to a worker with far fewer.
 fn take(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: ListenerSetup, standing: &Arc<AtomicUsize>) {
     let (least, count) = worker.loads.least();
     if least != worker.index && worker.loads.of(worker.index) >= count + LOAD_DIFFERENCE {
