@@ -1,7 +1,7 @@
 //! Nodes that come and go by themselves: what their sources tell, and how it becomes the nodes of an upstream.
 //!
 //! A source tells all nodes it knows, or that it cannot know ([`Gateway::tell`], [`Gateway::tell_failure`]). What it told
-//! last is kept here ([`Membership`]); [`merge`] puts it together with the nodes of the file; the snapshot is then made anew
+//! last is kept here ([`Membership`]); [`merge()`] puts it together with the nodes of the file; the snapshot is then made anew
 //! for the upstream concerned alone. Nodes of the snapshot therefore are the nodes of the file and those found, and whoever
 //! reads it need not know which are which.
 
