@@ -9,7 +9,7 @@ use super::conversation::{Phase, State};
 use super::place::{Choice, admit};
 use super::{Affinity, Ask, Code, Conversation, Now, Outcome, Refusal};
 use crate::session::{Fingerprint, RequestKeys, WeakKey};
-use crate::upstream::{InFlight, NodeId};
+use crate::upstream::{InFlight, Live, NodeId};
 
 /// One request from its placement to the end of its answer.
 ///
@@ -172,6 +172,11 @@ impl Visit {
     fn follow(&mut self, node: NodeId) {
         self.node = node;
         self.admitted = self.affinity.registry.live(node).map(|live| live.enter());
+    }
+
+    /// The machine at which the request has a place now.
+    pub fn place(&self) -> Option<&Arc<Live>> {
+        self.admitted.as_ref().map(InFlight::live)
     }
 
     /// The node has answered whole: it has one request less from now on.

@@ -58,6 +58,7 @@ pub struct Live {
     full_name: Arc<str>,
     pub(super) requests: Gate,
     pub(super) connections: Gate,
+    pub(super) way: super::way::Way,
     idle_connections: AtomicU32,
     conversations: AtomicU64,
     /// What became of its conversations.
@@ -104,6 +105,7 @@ impl Live {
             full_name,
             requests: Gate::default(),
             connections: Gate::default(),
+            way: super::way::Way::default(),
             idle_connections: AtomicU32::new(0),
             conversations: AtomicU64::new(0),
             fates: super::Fates::default(),

@@ -34,6 +34,7 @@ mod rewriting;
 mod sealed;
 mod sharing;
 mod simulation;
+mod slow_clients;
 mod smuggling;
 mod support;
 mod timeouts;
