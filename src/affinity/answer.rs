@@ -109,6 +109,8 @@ impl Visit {
                 Phase::Live => {}
                 Phase::Lingering | Phase::Lost | Phase::Gone => return false,
             }
+            // Who brings one of these keys has had this answer.
+            state.answered = true;
             for &LearntKey { fingerprint: key, name, .. } in pins {
                 if state.has(key) {
                     learning.known += 1;
@@ -166,7 +168,7 @@ impl Visit {
             }
             let lost = end.lost && !self.known.is_empty();
             if lost || end.ended {
-                self.end(&conversation, &mut state, lost, policy, now);
+                self.end(&conversation, &mut state, (lost, end.is_told), policy, now);
             } else if end.outcome == Outcome::Success
                 && state.phase == Phase::Lingering
                 && state.node == self.node
@@ -183,7 +185,14 @@ impl Visit {
     }
 
     /// Ends the conversation; keys that this answer taught begin a new one.
-    fn end(&mut self, conversation: &Arc<Conversation>, state: &mut State, lost: bool, policy: &Policy, now: Now) {
+    fn end(
+        &mut self,
+        conversation: &Arc<Conversation>,
+        state: &mut State,
+        (lost, is_told): (bool, bool),
+        policy: &Policy,
+        now: Now,
+    ) {
         if matches!(state.phase, Phase::Gone | Phase::Lost) {
             return;
         }
@@ -199,7 +208,10 @@ impl Visit {
         if !fresh.is_empty() {
             affinity.bequeath((conversation, state), &fresh, self.node, policy, now);
         }
-        if lost || policy.linger.is_zero() {
+        if lost && is_told {
+            // Parallel calls are to hear the same.
+            affinity.keep_for(state, Phase::Lost, policy.tombstone, now);
+        } else if lost || policy.linger.is_zero() {
             affinity.retire(conversation, state, Leaves::Quietly);
         } else {
             affinity.keep_for(state, Phase::Lingering, policy.linger, now);

@@ -179,9 +179,15 @@ impl Visit {
         self.admitted.as_ref().map(InFlight::live)
     }
 
-    /// The node has answered whole: it has one request less from now on.
+    /// The node has answered whole: it has one request less from now on. To be said before the client has all of it, so
+    /// that its next request confirms the conversation, however early it comes.
     pub fn leave_node(&mut self) {
         self.admitted = None;
+        if matches!(self.code, Code::First | Code::Joined)
+            && let Some(conversation) = &self.conversation
+        {
+            conversation.lock().answered = true;
+        }
     }
 
     /// The node accepted no byte of the request (`attempts` times, for a conversation that exists): another node, where

@@ -145,6 +145,18 @@ impl Pressure {
         Ok(())
     }
 
+    /// Whether one more connection would be kept away.
+    pub fn is_full(
+        &self,
+        limits: &model::ProcessLimits,
+        listener: &model::Listener,
+        of_listener: &AtomicUsize,
+    ) -> bool {
+        self.connections() >= self.connections_max(limits)
+            || listener.limits.connections.is_some_and(|most| of_listener.load(Relaxed) >= most as usize)
+            || self.buffers() >= limits.buffers
+    }
+
     /// Takes note that a connection was refused. True if that is a change that is worth telling.
     pub fn refuse(&self, why: Scarce, now: Now) -> bool {
         self.refused[why as usize].fetch_add(1, Relaxed);
