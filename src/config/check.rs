@@ -9,6 +9,14 @@ use super::read::{Cx, nearest};
 pub fn check(config: &Config, cx: &mut Cx) {
     listeners(config, cx);
     routes(config, cx);
+    if let Some(mcmp) = config.mcmp.as_ref().filter(|mcmp| mcmp.address.port() != 0) {
+        let taken = config.listeners.iter().map(|listener| (listener.name.as_str(), listener.address));
+        let mut taken = taken.chain(config.admin.address.map(|address| ("admin", address)));
+        if let Some((name, _)) = taken.find(|(_, address)| *address == mcmp.address) {
+            let message = format!("{name} listens on {} already; give each its own address", mcmp.address);
+            cx.tell(mcmp.at, "mcmp.address", message);
+        }
+    }
     for (number, upstream) in config.upstreams.iter().enumerate() {
         nodes(upstream, cx);
         discovery(upstream, cx);

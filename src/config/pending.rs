@@ -21,7 +21,6 @@ const fn row(key: &'static str, value: &'static str, instead: &'static str) -> P
 /// The table.
 const PENDING: &[Pending] = &[
     row("upstreams.*.sticky.keys.learn_outbound", "", "requests that nodes send out are not read"),
-    row("upstreams.*.discovery.dns", "", "no nodes are found by it"),
     row("affinity.store.redis", "", "pins are kept in memory only"),
     row("affinity.store.postgres", "", "pins are kept in memory only"),
     row("affinity.store.hazelcast", "", "pins are kept in memory only"),

@@ -4,13 +4,17 @@
 //! becomes of them is decided in [`crate::gateway::merge`]. A reload ends the tasks of sources that are no longer configured and
 //! starts those that are new; the others go on.
 
+mod dns;
 mod file;
+mod mcmp;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use self::mcmp::Mcmp;
 use crate::config::model::{FoundNode, Source};
 use crate::gateway::{Gateway, Listing};
 
@@ -71,6 +75,8 @@ pub async fn run(gateway: Arc<Gateway>) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut running: Vec<(Wanted, JoinSet<()>)> = Vec::new();
+    let mcmp = Mcmp::new(&gateway);
+    let mut listening: Option<(SocketAddr, JoinSet<()>)> = None;
     loop {
         reloads.mark_unchanged();
         let mut before = std::mem::take(&mut running);
@@ -80,12 +86,22 @@ pub async fn run(gateway: Arc<Gateway>) {
             running.push((wanted, tasks));
         }
         drop(before);
+        let address = gateway.snapshot().config.mcmp.as_ref().map(|config| config.address);
+        if listening.as_ref().map(|(address, _)| *address) != address {
+            // First the old one ends.
+            drop(listening.take());
+            listening = address.map(|address| (address, mcmp.listen()));
+        }
+        if !mcmp.is_empty() {
+            mcmp.tell(true);
+        }
         loop {
             tokio::select! {
                 // The sender lives in the gateway, which lives as long as this.
                 _ = reloads.changed() => break,
                 _ = ticks.tick() => {
                     gateway.expire_registrations();
+                    mcmp.expire();
                     gateway.refresh_nodes();
                 }
             }
@@ -111,9 +127,11 @@ fn begin(gateway: &Arc<Gateway>, wanted: &Wanted) -> JoinSet<()> {
         Source::File(path) => {
             tasks.spawn(file::follow(path, teller));
         }
-        Source::Dns(_) => {}
-        // The admin API hears the nodes themselves.
-        Source::Register => {}
+        Source::Dns(config) => {
+            tasks.spawn(dns::follow(config, teller));
+        }
+        // The admin API hears the nodes themselves, and so does the one listener for all that introduce themselves.
+        Source::Register | Source::Mcmp { .. } => {}
     }
     tasks
 }

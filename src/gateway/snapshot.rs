@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 
+use super::membership::contexts;
 use super::rewriting::Rewriting;
 use super::routes::{Route, Routes};
 use super::sealed::SealedCookie;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub listeners: Vec<ListenerSetup>,
     /// TLS of the admin listener, which speaks HTTP/1.1 only; `None` = clear text.
     pub admin_tls: Option<Arc<ServerConfig>>,
+    /// TLS of the listener for nodes that introduce themselves; `None` = clear text.
+    pub mcmp_tls: Option<Arc<ServerConfig>>,
     /// Limits of reading messages.
     pub inspect: soap::Limits,
 }
@@ -131,7 +134,8 @@ impl Snapshot {
             let old = old.and_then(|old| old.upstreams.iter().find(|one| one.config.name == upstream.name));
             let old = old.map(|old| &**old);
             let upstream = model::Upstream { nodes: nodes(upstream, old), ..upstream.clone() };
-            match Upstream::compile(&upstream, &config, registry, old, None) {
+            let left = old.into_iter().flat_map(|old| takeover::left(old, &upstream)).collect();
+            match Upstream::compile(&upstream, &config, registry, left, None) {
                 Ok(upstream) => upstreams.push(Arc::new(upstream)),
                 Err(mut found) => problems.append(&mut found),
             }
@@ -148,47 +152,52 @@ impl Snapshot {
             };
             listeners.push(ListenerSetup { config: Arc::new(listener.clone()), tls });
         }
-        let admin_tls = config.admin.tls.as_ref().and_then(|tls| match tls::server(tls) {
+        let mut plain = |key: &str, tls: &model::ListenerTls| match tls::server(tls) {
             Ok(server) => {
                 let mut server = ServerConfig::clone(&server);
                 server.alpn_protocols = vec![b"http/1.1".to_vec()];
                 Some(Arc::new(server))
             }
             Err(error) => {
-                problems.push((tls.at, format!("admin.tls: {error}")));
+                problems.push((tls.at, format!("{key}.tls: {error}")));
                 None
             }
-        });
+        };
+        let admin_tls = config.admin.tls.as_ref().and_then(|tls| plain("admin", tls));
+        let mcmp_tls = config.mcmp.as_ref().and_then(|mcmp| plain("mcmp", mcmp.tls.as_ref()?));
         if !problems.is_empty() {
             return Err(SnapshotError(problems));
         }
-        let routes = routes(&config, &upstreams);
+        let routes = routes(&config, &upstreams, registry);
         let inspect = soap::Limits {
             bytes: config.inspect.bytes_per_message,
             depth: config.inspect.depth,
             attributes: config.inspect.attributes,
             value_bytes: config.inspect.value_bytes,
         };
-        Ok(Self { routes: Routes::new(routes), upstreams, listeners, admin_tls, inspect, config })
+        Ok(Self { routes: Routes::new(routes), upstreams, listeners, admin_tls, mcmp_tls, inspect, config })
     }
 }
 
-/// The routes of the file.
-fn routes(config: &model::Config, upstreams: &[Arc<Upstream>]) -> Vec<Route> {
+/// The routes of the file, then those to what found nodes serve.
+fn routes(config: &model::Config, upstreams: &[Arc<Upstream>], registry: &Registry) -> Vec<Route> {
     let by_name: HashMap<&str, &Arc<Upstream>> =
         upstreams.iter().map(|upstream| (upstream.config.name.as_str(), upstream)).collect();
     let route = |route: &model::Route| Some(Route::new(route.clone(), Arc::clone(by_name.get(&*route.upstream)?)));
-    config.routes.iter().filter_map(route).collect()
+    let by_host = config.mcmp.as_ref().is_none_or(|mcmp| mcmp.use_alias);
+    let found = upstreams.iter().flat_map(|upstream| contexts::routes(upstream, config, registry, by_host));
+    config.routes.iter().filter_map(route).chain(found).collect()
 }
 
 impl Snapshot {
     /// The same configuration with other nodes; the upstreams are in the same order.
-    pub(super) fn with_upstreams(&self, upstreams: Vec<Arc<Upstream>>) -> Self {
+    pub(super) fn with_upstreams(&self, upstreams: Vec<Arc<Upstream>>, registry: &Registry) -> Self {
         Self {
-            routes: Routes::new(routes(&self.config, &upstreams)),
+            routes: Routes::new(routes(&self.config, &upstreams, registry)),
             upstreams,
             listeners: self.listeners.clone(),
             admin_tls: self.admin_tls.clone(),
+            mcmp_tls: self.mcmp_tls.clone(),
             inspect: self.inspect,
             config: self.config.clone(),
         }
@@ -196,7 +205,7 @@ impl Snapshot {
 
     /// From now on its requests are counted in this book.
     pub(super) fn count_in(&self, book: &Book) {
-        for upstream in &self.upstreams {
+        for upstream in self.upstreams.iter().chain(self.routes.iter().map(|route| &route.upstream)) {
             let names = upstream.nodes.nodes().iter().map(|node| &*node.name).chain([""]);
             upstream.series.get_or_init(|| names.map(|node| book.series(&upstream.config.name, node)).collect());
         }
@@ -204,12 +213,13 @@ impl Snapshot {
 }
 
 impl Upstream {
-    /// `same`: was compiled from the same file, so that what does not depend on nodes is taken from it.
+    /// `left`: nodes that the configuration names no longer. `same`: was compiled from the same file, so that what does not depend
+    /// on nodes is taken from it.
     pub(super) fn compile(
         config: &model::Upstream,
         all: &model::Config,
         registry: &Registry,
-        old: Option<&Self>,
+        left: Vec<(NodeSpec, Target)>,
         same: Option<&Self>,
     ) -> Result<Self, Vec<(Mark, String)>> {
         let mut problems = Vec::new();
@@ -242,7 +252,7 @@ impl Upstream {
             });
             targets.push(target(node, config, &mut problems));
         }
-        for (spec, target) in old.into_iter().flat_map(|old| takeover::left(old, config)) {
+        for (spec, target) in left {
             specs.push(spec);
             targets.push(target);
         }

@@ -78,6 +78,12 @@ impl Snapshot {
 }
 
 impl Upstream {
+    /// Its nodes that have left, for another set of the same upstream.
+    pub(super) fn left(&self) -> Vec<(NodeSpec, Target)> {
+        let nodes = self.nodes.nodes().iter().zip(&self.targets).filter(|(node, _)| node.has_left);
+        nodes.map(|(node, target)| (node.left(), target.clone())).collect()
+    }
+
     /// Whether another node takes new conversations, so that nobody has to do without while this one is looked at.
     fn others_take_new(&self, node: NodeId, now_ms: u64) -> bool {
         self.nodes.nodes().iter().any(|other| other.id != node && other.takes_new(now_ms))

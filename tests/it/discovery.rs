@@ -1,11 +1,12 @@
 //! Nodes that come and go by themselves.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::support::soap::{AXIS2, envelope, group_id, login, login_node, post, served_by};
-use crate::support::{Castile, Message, Node, config, eventually};
+use crate::support::{Castile, Message, NameServer, Node, Says, config, eventually};
 
 const ADMIN: &str = "\nadmin: {address: '127.0.0.1:0', tokens: [{name: pod, token: pod-token, role: register}, {name: ops, token: ops-token, role: operate}]}\n";
 
@@ -210,4 +211,65 @@ fn a_new_node_is_checked_first() {
     }
     assert_eq!(announce(&castile, "well", &servers[1], ""), 200);
     eventually("a check has passed", || served_by(&castile.ask(post("", envelope("", "<x/>")))) == 1);
+}
+
+fn by_name(server: &NameServer, what: &str) -> String {
+    format!("[{{dns: {{{what}, servers: ['{}']}}}}]", server.address)
+}
+
+fn failing(castile: &Castile) -> String {
+    read(castile, "/v1/discovery")[0]["failing"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn addresses_of_a_name_are_nodes_and_its_last_good_answer_holds() {
+    let node = login_node(0);
+    let names = NameServer::start();
+    names.says("orders.test", Says::A(vec![Ipv4Addr::LOCALHOST]));
+    let port = node.url().rsplit(':').next().expect("a port").to_owned();
+    let castile = Castile::start(&yaml(&[], &by_name(&names, &format!("name: orders.test, port: {port}")), ""));
+    let one = format!("127.0.0.1:{port}:dns:orders.test:{port}:ready");
+    eventually("it is asked", || nodes(&castile) == one);
+    let (id, _) = login(&castile);
+    names.says("orders.test", Says::A(vec![Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 9)]));
+    let two = format!("{one} {}", one.replace("127.0.0.1", "127.0.0.9"));
+    eventually("it is asked again when the time to live is over", || nodes(&castile) == two);
+    for (trouble, told) in [
+        (Says::Code(3), "no address"),
+        (Says::A(Vec::new()), "no address"),
+        (Says::Code(2), "failed"),
+        (Says::Silence, "failed"),
+    ] {
+        names.says("orders.test", trouble);
+        eventually(told, || failing(&castile).contains(told));
+        assert_eq!(nodes(&castile), two, "{told}");
+        names.says("orders.test", Says::A(vec![Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 9)]));
+        eventually("it works again", || failing(&castile).is_empty());
+    }
+    names.says("orders.test", Says::A(vec![Ipv4Addr::new(127, 0, 0, 9)]));
+    eventually("it has left", || {
+        nodes(&castile).ends_with(&one.replace(&format!("dns:orders.test:{port}:ready"), "-:drain"))
+    });
+    assert_eq!(served_by(&goes_on(&castile, &id)), 0, "its conversation goes on there");
+}
+
+#[test]
+fn services_of_a_name_are_nodes_and_what_does_not_fit_a_datagram_is_asked_for_by_tcp() {
+    let servers = [0, 1].map(login_node);
+    let names = NameServer::start();
+    let port = |node: &Node| node.url().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let target = |name: &str, node: &Node| (1, port(node), format!("{name}.orders.test"));
+    names.says("_http._tcp.orders.test", Says::Srv(vec![target("pod-0", &servers[0])]));
+    for number in 0..40 {
+        names.says(&format!("pod-{number}.orders.test"), Says::A(vec![Ipv4Addr::LOCALHOST]));
+    }
+    let castile = Castile::start(&yaml(&[], &by_name(&names, "name: _http._tcp.orders.test"), ""));
+    let first = format!("pod-0.orders.test:{}:dns:_http._tcp.orders.test:ready", port(&servers[0]));
+    eventually("it is asked", || nodes(&castile) == first);
+    assert_eq!(served_by(&castile.ask(post("", envelope("", "<x/>")))), 0);
+    assert_eq!(names.asked().1, 0);
+    let many = (2..40).map(|number| (1, 1000 + number, format!("pod-{number}.orders.test")));
+    names.says("_http._tcp.orders.test", Says::Srv(many.chain([target("pod-1", &servers[1])]).collect()));
+    eventually("it is asked by TCP", || nodes(&castile).split_whitespace().count() == 39);
+    assert!(names.asked().1 > 0);
 }

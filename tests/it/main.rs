@@ -21,6 +21,7 @@ mod http2;
 mod identity;
 mod lab;
 mod learning;
+mod mcmp;
 mod messages;
 mod metrics;
 mod overload;

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{AdminState, Node, NodeUrl, Scheme};
+use ipnet::IpNet;
+
+use super::{AdminState, ClientAuth, ListenerTls, Node, NodeUrl, Scheme};
 use crate::session::spec::Mark;
 
 /// One source of nodes of an upstream.
@@ -23,8 +25,40 @@ pub enum Source {
     File(PathBuf),
     /// Addresses of a name, asked for again when their time to live is over.
     Dns(Dns),
+    /// The nodes themselves, by the mod_cluster protocol.
+    Mcmp {
+        /// Only those that want to belong to the balancer of this name; `None` = all.
+        balancer: Option<String>,
+    },
     /// The nodes themselves, by the admin API.
     Register,
+}
+
+/// Where nodes introduce themselves by the mod_cluster protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mcmp {
+    /// Where it stands in the file.
+    pub at: Mark,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Networks from where nodes may speak. Empty = this machine only, unless client certificates are asked for.
+    pub allow: Vec<IpNet>,
+    /// TLS; `None` = clear text.
+    pub tls: Option<ListenerTls>,
+    /// Whether the hosts of an application (`Alias`) have to fit; else any do.
+    pub use_alias: bool,
+}
+
+impl Mcmp {
+    /// Open to this machine only.
+    pub fn new(address: SocketAddr) -> Self {
+        Self { at: Mark::default(), address, allow: Vec::new(), tls: None, use_alias: true }
+    }
+
+    /// Whether nobody speaks without a client certificate.
+    pub fn wants_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_auth == ClientAuth::Required)
+    }
 }
 
 /// A name whose addresses are nodes.
@@ -49,6 +83,8 @@ impl Source {
                 Some(port) => format!("dns:{}:{port}", dns.name),
                 None => format!("dns:{}", dns.name),
             },
+            Self::Mcmp { balancer: None } => "mcmp".to_owned(),
+            Self::Mcmp { balancer: Some(balancer) } => format!("mcmp:{balancer}"),
             Self::Register => "register".to_owned(),
         }
     }

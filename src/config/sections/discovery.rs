@@ -2,8 +2,9 @@
 
 use super::names::NAME;
 use super::node::{self, URL};
-use crate::config::forms::{ADDRESS, Checked, Count, Word, WritableFile, n16};
-use crate::config::model::{Discovery, Dns, FoundNode, Scheme, Source};
+use super::{FLAG, listener};
+use crate::config::forms::{ADDRESS, Checked, Count, NETWORK, Word, WritableFile, n16};
+use crate::config::model::{Discovery, Dns, FoundNode, Mcmp, Scheme, Source};
 use crate::config::read::Section;
 
 const SCHEME: Word<Scheme> = Word(&[("http", Scheme::Http), ("https", Scheme::Https)]);
@@ -25,21 +26,47 @@ pub fn discovery(s: &mut Section) -> Option<Discovery> {
     let file =
         s.optional("file", "A YAML or JSON list of nodes; a change is taken over.", WritableFile).map(Source::File);
     let dns = s.optional_with("dns", "Addresses or SRV records of a name.", |slot| slot.map(dns).flatten());
+    let mcmp = s.optional_with("mcmp", "Nodes introduce themselves by the mod_cluster protocol.", |slot| {
+        slot.map(|s| Source::Mcmp {
+            balancer: s.optional("balancer", "Only those that want to belong to this balancer; default: all.", NAME),
+        })
+    });
     let register = s.optional_with("register", "Nodes announce themselves by the admin API.", |slot| {
         slot.map(|_| Source::Register)
     });
     if s.cx().describing() {
         return None;
     }
-    const KEYS: [&str; 3] = ["file", "dns", "register"];
+    const KEYS: [&str; 4] = ["file", "dns", "mcmp", "register"];
     let written: Vec<_> = KEYS.into_iter().filter(|key| s.place_of(key).is_some()).collect();
     match written.as_slice() {
         [] => s.cx().problem(at, format!("names no source; write one of {}", KEYS.join(", "))),
         [_] => {}
         [first, second, ..] => s.problem(second, format!("{first} is a source too; give each its own -")),
     }
-    let source = file.or(dns.map(Source::Dns)).or(register)?;
+    let source = file.or(dns.map(Source::Dns)).or(mcmp).or(register)?;
     Some(Discovery { at, source })
+}
+
+/// Where nodes introduce themselves. Whoever can speak there can take traffic.
+pub fn mcmp(s: &mut Section) -> Option<Mcmp> {
+    let at = s.at;
+    let address = s.required("address", "Where it listens.", ADDRESS);
+    let allow = s.many("allow", "Networks from where nodes may speak; default: this machine only.", NETWORK);
+    let tls = s.optional_with(
+        "tls",
+        "TLS, as on listeners; with client_auth: required, only who shows a certificate.",
+        listener::tls,
+    );
+    let use_alias = s.value("use_alias", "Whether the hosts of an application (Alias) have to fit.", FLAG, true);
+    let mcmp = Mcmp { at, address: address?, allow, tls, use_alias };
+    if !mcmp.address.ip().is_loopback() && mcmp.allow.is_empty() && !mcmp.wants_certificates() {
+        s.problem(
+            "address",
+            "no node can speak from elsewhere; name their networks (allow: [10.0.0.0/8]), require client certificates, or listen on 127.0.0.1",
+        );
+    }
+    Some(mcmp)
 }
 
 fn dns(s: &mut Section) -> Option<Dns> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Merged, merge};
 use crate::config::model;
-use crate::gateway::{Gateway, Snapshot, Upstream};
+use crate::gateway::{Gateway, Snapshot, Upstream, takeover};
 
 impl Gateway {
     /// Makes the snapshot anew for upstreams whose nodes are others by now, and forgets nodes that have left and have no
@@ -23,7 +23,8 @@ impl Gateway {
                 continue;
             }
             let config = model::Upstream { nodes: merged.nodes, ..written.clone() };
-            match Upstream::compile(&config, &old.config, &self.registry, Some(upstream), Some(upstream)) {
+            let left = takeover::left(upstream, &config).collect();
+            match Upstream::compile(&config, &old.config, &self.registry, left, Some(upstream)) {
                 Ok(fresh) => {
                     *upstream = Arc::new(fresh);
                     has_changed = true;
@@ -41,7 +42,7 @@ impl Gateway {
         if !has_changed {
             return;
         }
-        let fresh = Arc::new(old.with_upstreams(upstreams));
+        let fresh = Arc::new(old.with_upstreams(upstreams, &self.registry));
         let is_other = machines(&fresh) != machines(&old);
         self.put(fresh);
         if is_other {

@@ -6,6 +6,7 @@
 //! reads it need not know which are which.
 
 mod apply;
+pub(super) mod contexts;
 mod merge;
 mod register;
 
