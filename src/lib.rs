@@ -17,6 +17,7 @@
 //! | 5 | [`proxy`] | the data path |
 //! | 5 | [`health`] | active checks of nodes |
 //! | 5 | [`admin`] | readiness, metrics, the JSON API |
+//! | 5 | [`discovery`] | who tells which nodes an upstream has, besides its file |
 //! | 5 | [`handover`] | from one process to its successor: sockets, table |
 //! | 6 | [`cli`] | the command line |
 
@@ -24,6 +25,7 @@ pub mod admin;
 pub mod affinity;
 pub mod cli;
 pub mod config;
+pub mod discovery;
 pub mod gateway;
 pub mod handover;
 pub mod hazelcast;

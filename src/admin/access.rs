@@ -50,7 +50,7 @@ pub fn admit<'t>(claims: Claims<'_>, own: IpAddr, tokens: &'t [Token], needed: R
         return Ok("");
     }
     let token = known(claims, tokens).ok_or(Denied::Token)?;
-    if token.role >= needed { Ok(&token.name) } else { Err(Denied::Role) }
+    if token.role.permits(needed) { Ok(&token.name) } else { Err(Denied::Role) }
 }
 
 /// The token that a request presents, whatever it permits.
@@ -127,6 +127,7 @@ mod tests {
             token("look", "abc", Role::Read),
             token("deploy", "defg", Role::Operate),
             token("chief", "hijkl", Role::Admin),
+            token("node", "pod", Role::Register),
         ];
         let ask = |authorization, needed| {
             let claims = Claims { host: Some("gw.example.com"), authorization, ..Claims::default() };
@@ -139,6 +140,10 @@ mod tests {
         assert_eq!(ask(Some("Bearer defg"), Role::Admin), Err(Denied::Role));
         assert_eq!(ask(Some("Bearer hijkl"), Role::Operate), Ok("chief"));
         assert_eq!(ask(Some("Bearer hijkl"), Role::Admin), Ok("chief"));
+        assert_eq!(ask(Some("Bearer abc"), Role::Register), Err(Denied::Role), "looking is not announcing");
+        assert_eq!(ask(Some("Bearer defg"), Role::Register), Ok("deploy"));
+        assert_eq!(ask(Some("Bearer pod"), Role::Register), Ok("node"));
+        assert_eq!(ask(Some("Bearer pod"), Role::Read), Err(Denied::Role));
         for wrong in [None, Some("Bearer ab"), Some("Bearer abcd"), Some("Basic abc"), Some("abc"), Some("Bearer ")] {
             assert_eq!(ask(wrong, Role::Read), Err(Denied::Token), "{wrong:?}");
         }

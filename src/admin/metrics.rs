@@ -66,12 +66,17 @@ pub fn text(gateway: &Gateway) -> String {
         shared(&mut text, fleet);
     }
 
+    discovery(&mut text, gateway);
     by_upstream(&mut text, &snapshot);
     upstreams(&mut text, &snapshot);
 
     // A machine has one set of numbers, however many upstreams name it.
-    let machines: Vec<Arc<Live>> =
+    let mut machines: Vec<Arc<Live>> =
         gateway.registry.machines().into_iter().filter(|live| live.is_configured()).collect();
+    // Of two that had one name in turn, the later one; the other stands in snapshots that end.
+    machines.sort_by(|one, other| (one.group(), one.name(), other.id()).cmp(&(other.group(), other.name(), one.id())));
+    machines.dedup_by(|later, first| (later.group(), later.name()) == (first.group(), first.name()));
+    machines.sort_by_key(|live| live.id());
     let mut each = |metric: Metric, value: &dyn Fn(&Live) -> f64| {
         let labels: Vec<_> =
             machines.iter().map(|live| [("group", &**live.group()), ("node", &**live.name())]).collect();
@@ -126,6 +131,18 @@ pub fn text(gateway: &Gateway) -> String {
         |live| live.admin(),
     );
     text.finish()
+}
+
+/// Who finds nodes.
+fn discovery(text: &mut Text, gateway: &Gateway) {
+    let sources = gateway.found_by();
+    let now = gateway.now();
+    let labels: Vec<_> = sources.iter().map(|one| [("upstream", &*one.upstream), ("source", &*one.source)]).collect();
+    let each = || labels.iter().zip(&sources);
+    text.many(m::DISCOVERY_NODES, each().map(|(labels, one)| (&labels[..], one.nodes as f64)));
+    let age = |at: crate::affinity::Now| now.0.saturating_sub(at.0) as f64 / 1e3;
+    text.many(m::DISCOVERY_AGE, each().filter_map(|(labels, one)| Some((&labels[..], age(one.at?)))));
+    text.many(m::DISCOVERY_FAILURES, each().map(|(labels, one)| (&labels[..], one.failures as f64)));
 }
 
 /// What is counted of requests, by upstream and node.

@@ -8,6 +8,8 @@
 //! | `GET /v1/nodes` | read | all nodes |
 //! | `GET /v1/nodes/UPSTREAM/NODE` | read | one node, and how long it will still have conversations |
 //! | `POST /v1/nodes/UPSTREAM/NODE/{ready,drain,maint}` | operate | the node, changed |
+//! | `PUT`, `DELETE /v1/upstreams/UPSTREAM/nodes/NODE` | register | a node announces itself, or leaves: see `members` |
+//! | `GET /v1/discovery` | read | who finds nodes, and how that goes |
 //! | `POST /v1/preview?after=CURSOR` | read | what taking over a configuration would do to conversations |
 //! | `GET /v1/reload` | read | reloads taken over and refused |
 //! | `POST /v1/reload?force=true` | admin | the same, before the reload asked for |
@@ -22,6 +24,7 @@ mod audited;
 mod body;
 mod capture;
 mod conversations;
+mod members;
 mod metrics;
 mod nodes;
 mod reload;
@@ -171,8 +174,12 @@ async fn serve(
         let (gateway, subject) = (&gateway, subject.as_deref());
         async move {
             let (head, body) = request.into_parts();
-            // Nothing else has a body.
-            let body = if head.uri.path() == PREVIEW { body::read(body).await } else { Ok(Bytes::new()) };
+            // Nothing else has a body: what is put, and outlooks.
+            let body = if head.uri.path() == PREVIEW || head.method == Method::PUT {
+                body::read(body).await
+            } else {
+                Ok(Bytes::new())
+            };
             let (answer, lines) = match body {
                 Ok(body) => audited(gateway, &Request::from_parts(head, body), peer, own, subject).await,
                 Err(status) => (plain(status, "the body cannot be read"), None),
@@ -201,6 +208,9 @@ enum Asked<'a> {
     Node { upstream: &'a str, node: &'a str },
     SetState { upstream: &'a str, node: &'a str, state: crate::upstream::Admin },
     Conversations(conversations::Asked),
+    Announce { upstream: &'a str, node: &'a str },
+    Leave { upstream: &'a str, node: &'a str },
+    Discovery,
     Preview,
     Reloads,
     Reload,
@@ -221,6 +231,13 @@ fn asked<'a>(path: &'a str, by: &Method) -> Option<(Asked<'a>, Method, Option<Ro
         ["v1", "conversations", rest @ ..] => {
             let (asked, method, role) = conversations::asked(rest)?;
             (Asked::Conversations(asked), method, Some(role))
+        }
+        ["v1", "discovery"] => (Asked::Discovery, Method::GET, Some(Role::Read)),
+        ["v1", "upstreams", upstream, "nodes", node] if *by == Method::DELETE => {
+            (Asked::Leave { upstream, node }, Method::DELETE, Some(Role::Register))
+        }
+        ["v1", "upstreams", upstream, "nodes", node] => {
+            (Asked::Announce { upstream, node }, Method::PUT, Some(Role::Register))
         }
         ["v1", "nodes", upstream, node] => (Asked::Node { upstream, node }, Method::GET, Some(Role::Read)),
         ["v1", "nodes", upstream, node, state] => {
@@ -303,6 +320,18 @@ fn reply(
                 }
             },
         },
+        Asked::Discovery => json(StatusCode::OK, &members::sources(gateway)),
+        Asked::Announce { upstream, node } => match members::announce(gateway, upstream, node, request.body(), story) {
+            Ok(done) => json(StatusCode::OK, &done),
+            Err((status, message)) => plain(status, &message),
+        },
+        Asked::Leave { upstream, node } => match members::leave(gateway, upstream, node, story) {
+            Ok(done) => {
+                tracing::info!(%peer, caller, upstream, node, "a registered node takes its leave");
+                json(StatusCode::OK, &done)
+            }
+            Err((status, message)) => plain(status, &message),
+        },
         Asked::Node { upstream, node } => match nodes::one(gateway, upstream, node) {
             Some(node) => json(StatusCode::OK, &node),
             None => plain(StatusCode::NOT_FOUND, "there is no such node"),
@@ -339,6 +368,11 @@ fn ready(gateway: &Gateway) -> Response<String> {
     }
     if let Some(why) = gateway.audit.failing() {
         notes.push(format!("the audit log cannot be written: {why}"));
+    }
+    for view in gateway.found_by() {
+        if let Some(why) = view.failing {
+            notes.push(format!("nodes of upstream {} cannot be discovered by {}: {why}", view.upstream, view.source));
+        }
     }
     for upstream in &gateway.snapshot().upstreams {
         if !upstream.nodes.nodes().iter().any(|node| node.takes_new(now_ms)) {

@@ -18,7 +18,9 @@ pub struct NodeView {
     pub url: String,
     /// `ready`, `drain` or `maint`: what holds.
     pub state: &'static str,
-    /// What the file says; `None` = it names the node no longer, whose conversations go on there until they end.
+    /// Who names it: `config`, or the source that found it; `None` = nobody does any longer.
+    pub source: Option<String>,
+    /// What the file, or that source, says; `None` = it names the node no longer, whose conversations go on there until they end.
     pub file_state: Option<&'static str>,
     /// `unknown`, `up` or `down`.
     pub health: &'static str,
@@ -77,6 +79,11 @@ fn view(upstream: &crate::gateway::Upstream, node: &Node, target: &crate::gatewa
         affinity_group: live.group().to_string(),
         url: target.url.to_string(),
         state: state_text(live.admin()),
+        source: upstream
+            .config
+            .node(&node.name)
+            .filter(|_| !node.has_left)
+            .map(|node| node.found.as_ref().map_or_else(|| "config".to_owned(), |found| found.source.to_string())),
         file_state: upstream.state_in_file(&node.name).map(state_text),
         health: health_text(live.health()),
         ejected_ms: live.ejected_until_ms().saturating_sub(now_ms),

@@ -302,7 +302,7 @@ impl Affinity {
                 && !state.keys.is_empty()
                 && let Some(live) = self.registry.live(state.node)
             {
-                let record = Record::of(&state, live.group(), live.name());
+                let record = Record::of(&state, live.group(), live.full_name());
                 state.told = ticks(record.last_used);
                 self.journal.tell_one(sink, &Change { what: What::Present, record });
             }
@@ -353,7 +353,7 @@ impl Affinity {
         }
         let Some(live) = self.registry.live(state.node) else { return };
         let binds = what.binds();
-        let record = Record::of(state, live.group(), live.name());
+        let record = Record::of(state, live.group(), live.full_name());
         state.told = ticks(record.last_used);
         let position = self.journal.tell(&Change { what, record });
         if binds {

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use super::admin_api::AdminArgs;
 use super::{reload, wsdl};
-use crate::config::{Config, Problem};
+use crate::config::model::Source;
+use crate::config::{Config, Loaded, Problem};
 use crate::gateway::{Outlook, Snapshot, SnapshotError};
 use crate::upstream::Registry;
 
@@ -65,7 +66,8 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
                     found.clone().into_iter().map(|(at, message)| loaded.places.problem(at, "", message)).collect();
                 return refused(args, problems, err);
             }
-            for warning in &loaded.warnings {
+            let found = lists(&loaded);
+            for warning in loaded.warnings.iter().chain(&found) {
                 tell("warning", warning, args.json, err);
             }
             if let (Some(url), Ok(snapshot)) = (&args.against, &compiled) {
@@ -101,12 +103,28 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
             if args.effective {
                 let _ = write!(out, "{}", loaded.effective.to_yaml());
             } else if !args.json {
-                let _ = writeln!(out, "{file}: good{}", count(loaded.warnings.len(), "warning", ", "));
+                let _ = writeln!(out, "{file}: good{}", count(loaded.warnings.len() + found.len(), "warning", ", "));
             }
             ExitCode::SUCCESS
         }
         Err(problems) => refused(args, problems, err),
     }
+}
+
+/// What is wrong with the lists of nodes that the file names. They are no part of it, so they do not make it wrong.
+fn lists(loaded: &Loaded) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for upstream in &loaded.config.upstreams {
+        for (number, discovery) in upstream.discovery.iter().enumerate() {
+            let Source::File(path) = &discovery.source else { continue };
+            if let Err(why) = crate::discovery::read_file(path) {
+                let key = format!("upstreams.{}.discovery[{number}].file", upstream.name);
+                let message = format!("no node is found here as long as this is so: {why}");
+                found.push(loaded.places.problem(discovery.at, key, message));
+            }
+        }
+    }
+    found
 }
 
 fn refused(args: &Args, problems: Vec<Problem>, err: &mut dyn Write) -> ExitCode {
@@ -194,6 +212,19 @@ mod tests {
         let first: serde_json::Value =
             serde_json::from_str(err.lines().next().unwrap_or_default()).expect("a line of JSON");
         assert_eq!(first["kind"], "problem");
+    }
+
+    #[test]
+    fn a_list_of_nodes_is_looked_at() {
+        let text =
+            |list: &str| GOOD.replace("nodes: [{name: n, url: 'http://h'}]", &format!("discovery: [{{file: {list}}}]"));
+        let (good, out, err) = check(&text("nowhere.yaml"), false, false);
+        assert!(
+            good && out.contains("1 warning") && err.contains("upstreams.u.discovery[0].file: no node"),
+            "{out}{err}"
+        );
+        let (good, _, err) = check(&text("c.yaml"), false, false);
+        assert!(good && err.contains("c.yaml:1:1: ") && err.contains("a list belongs here"), "{err}");
     }
 
     #[test]

@@ -164,14 +164,16 @@ fn is_called(node: &Value, wanted: &str) -> bool {
 fn state(node: &Value) -> String {
     let state = text(node, "state");
     match node["file_state"].as_str() {
-        Some(file) if file != state => format!("{state} (file: {file})"),
+        Some(file) if file != state => {
+            format!("{state} ({}: {file})", if text(node, "source") == "config" { "file" } else { "source" })
+        }
         Some(_) => state.to_owned(),
-        None => format!("{state} (not in the file)"),
+        None => format!("{state} (has left)"),
     }
 }
 
 fn table(nodes: &[Value]) -> String {
-    let head = ["UPSTREAM", "NODE", "STATE", "HEALTH", "CONVERSATIONS", "REQUESTS", "URL"].map(str::to_owned);
+    let head = ["UPSTREAM", "NODE", "STATE", "HEALTH", "CONVERSATIONS", "REQUESTS", "URL", "FROM"].map(str::to_owned);
     let rows = nodes.iter().map(|node| {
         let is_ejected = node["ejected_ms"].as_u64().is_some_and(|left| left > 0);
         let is_slow = node["slow_start_ms"].as_u64().is_some_and(|left| left > 0);
@@ -190,12 +192,13 @@ fn table(nodes: &[Value]) -> String {
             count("conversations"),
             count("requests"),
             named("url"),
+            named("source"),
         ]
     });
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..7).map(width).collect();
-    let line = |row: &[String; 7]| {
+    let widths: Vec<_> = (0..8).map(width).collect();
+    let line = |row: &[String; 8]| {
         let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         cells.join("  ").trim_end().to_owned() + "\n"
     };
@@ -218,9 +221,11 @@ mod tests {
 
     #[test]
     fn a_state_that_is_not_the_files_says_so() {
-        let check = |state_now: &str, file: Value| state(&serde_json::json!({"state": state_now, "file_state": file}));
+        let check = |state_now: &str, file: Value| {
+            state(&serde_json::json!({"state": state_now, "file_state": file, "source": "config"}))
+        };
         assert_eq!(check("drain", "drain".into()), "drain");
         assert_eq!(check("drain", "ready".into()), "drain (file: ready)");
-        assert_eq!(check("drain", Value::Null), "drain (not in the file)");
+        assert_eq!(check("drain", Value::Null), "drain (has left)");
     }
 }

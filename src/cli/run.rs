@@ -13,6 +13,7 @@ use super::succession::{self, Succession};
 use crate::admin;
 use crate::config::model::Admin;
 use crate::config::{self, Config, Loaded, Problem, Sources};
+use crate::discovery;
 use crate::gateway::{Gateway, Outlook, Preview, unix_ms};
 use crate::handover::{self, Link};
 use crate::health;
@@ -145,6 +146,7 @@ fn begin(
         Some(successor) => Gateway::with_secret(config, &successor.secret)?,
         None => Gateway::open(config)?,
     };
+    discovery::prime(&gateway);
     let mut server = Server::prepare(Arc::clone(&gateway), &mut standing)?;
     let stand_by = successor.as_mut().and_then(|successor| successor.admin.take());
     let bound = runtime.block_on(bind_admin(&gateway, stand_by)).and_then(|admin| match successor {
@@ -240,6 +242,7 @@ async fn control(
     let (tell_changed, mut changed) = tokio::sync::mpsc::channel(1);
     background.spawn(watch::run(Arc::clone(gateway), Arc::clone(&watched), tell_changed));
     background.spawn(health::run(Arc::clone(gateway)));
+    background.spawn(discovery::run(Arc::clone(gateway)));
     let mut admin_socket = succession::admin_socket(gateway, admin.as_ref());
     let admin = admin.map(|admin| background.spawn(admin.run()));
     let mut look = tokio::time::interval(LOOK);

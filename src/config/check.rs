@@ -9,8 +9,17 @@ use super::read::{Cx, nearest};
 pub fn check(config: &Config, cx: &mut Cx) {
     listeners(config, cx);
     routes(config, cx);
+    if let Some(mcmp) = config.mcmp.as_ref().filter(|mcmp| mcmp.address.port() != 0) {
+        let taken = config.listeners.iter().map(|listener| (listener.name.as_str(), listener.address));
+        let mut taken = taken.chain(config.admin.address.map(|address| ("admin", address)));
+        if let Some((name, _)) = taken.find(|(_, address)| *address == mcmp.address) {
+            let message = format!("{name} listens on {} already; give each its own address", mcmp.address);
+            cx.tell(mcmp.at, "mcmp.address", message);
+        }
+    }
     for (number, upstream) in config.upstreams.iter().enumerate() {
         nodes(upstream, cx);
+        discovery(upstream, cx);
         group(upstream, &config.upstreams[..number], cx);
         request_ids(config, upstream, cx);
     }
@@ -89,6 +98,17 @@ fn nodes(upstream: &Upstream, cx: &mut Cx) {
             }
         };
         cx.tell(node.at, format!("{}.successor", key(number)), message);
+    }
+}
+
+/// Sources are told apart by their labels.
+fn discovery(upstream: &Upstream, cx: &mut Cx) {
+    for (number, discovery) in upstream.discovery.iter().enumerate() {
+        let label = discovery.source.label();
+        if upstream.discovery[..number].iter().any(|earlier| earlier.source.label() == label) {
+            let message = format!("{label} is a source of this upstream already; write each once");
+            cx.tell(discovery.at, format!("upstreams.{}.discovery[{number}]", upstream.name), message);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::check;
 use super::include::Includer;
-use super::model::{Config, NodesShareSessions, Sticky};
+use super::model::{Config, FoundNode, NodesShareSessions, Sticky};
 use super::places::{Places, Problem};
 use super::read::{Cx, Section, Written};
 use super::sections;
@@ -85,6 +85,29 @@ pub fn parse_sticky(text: &str, name: &str) -> Result<Sticky, Vec<Problem>> {
         }
         _ => Err(in_order(problems)),
     }
+}
+
+/// Reads a list of nodes: YAML or JSON, with the keys of `nodes`, `successor` excepted, and `identity`.
+///
+/// # Errors
+/// Every problem, sorted by place.
+pub fn parse_nodes(text: &str, name: &str) -> Result<Vec<FoundNode>, Vec<Problem>> {
+    let (mut places, mut problems) = (Places::new(), Vec::new());
+    let file = places.add_file(name);
+    let root = tree::parse(text, file, None, &mut places, &mut problems);
+    if !problems.is_empty() {
+        return Err(in_order(problems));
+    }
+    let Some(root) = root else { return Ok(Vec::new()) };
+    let mut cx = Cx::new(places);
+    let nodes = cx.root_list(&root, |slot| slot.map(sections::found_node).flatten()).unwrap_or_default();
+    let mut names = std::collections::HashSet::new();
+    for node in &nodes {
+        if !names.insert(node.name.as_str()) {
+            cx.problem(root.at, format!("{} is the name of two nodes; give each its own", node.name));
+        }
+    }
+    if cx.problems.is_empty() { Ok(nodes) } else { Err(in_order(cx.problems)) }
 }
 
 /// As [`parse_sticky`], from a value of another file that was read with these places.

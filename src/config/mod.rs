@@ -30,7 +30,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use load::{Loaded, parse_sticky, read_sticky};
+pub use load::{Loaded, parse_nodes, parse_sticky, read_sticky};
 pub use model::Config;
 pub use places::{Place, Places, Problem};
 pub use restart::{NeedsRestart, needs_restart};

@@ -138,7 +138,8 @@ fn every_key_of_the_schema_is_in_the_reference() {
     for key in &known {
         // The parts of selectors and secrets, and TLS as on listeners, are shown once.
         let last = key.rsplit('.').next().unwrap_or_default();
-        let shown_once = ["at", "via", "is", "regex", "file"].contains(&last) || key.starts_with("admin.tls.");
+        let tls = key.starts_with("admin.tls.") || key.starts_with("mcmp.tls.");
+        let shown_once = ["at", "via", "is", "regex", "file"].contains(&last) || tls;
         let condition = key.starts_with("upstreams.sticky.end.") || key.starts_with("upstreams.sticky.lost.");
         assert!(documented.contains(key) || shown_once || condition, "{key} is not in config.yaml");
     }

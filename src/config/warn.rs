@@ -1,6 +1,6 @@
 //! What is allowed, but perhaps not meant.
 
-use super::model::{Config, Route, Scheme, Store, UnknownKey, Upstream};
+use super::model::{Config, Discovery, Route, Scheme, Source, Store, UnknownKey, Upstream};
 use super::pending;
 use super::places::Problem;
 use super::presets;
@@ -15,6 +15,7 @@ pub fn warnings(config: &Config, cx: &Cx) -> Vec<Problem> {
         route_tags(upstream, &mut warn);
         nobody_to_ask(upstream, &mut warn);
         if let Some(tls) = &upstream.tls
+            && upstream.discovery.is_empty()
             && upstream.nodes.iter().all(|node| node.url.scheme == Scheme::Http)
         {
             let message =
@@ -22,7 +23,8 @@ pub fn warnings(config: &Config, cx: &Cx) -> Vec<Problem> {
             warn(tls.at, format!("upstreams.{}.tls", upstream.name), message.to_owned());
         }
         unused_places(upstream, &mut warn);
-        if !config.routes.iter().any(|route| route.upstream == upstream.name) {
+        let has_contexts = upstream.discovery.iter().any(|one| matches!(one.source, Source::Mcmp { .. }));
+        if !has_contexts && !config.routes.iter().any(|route| route.upstream == upstream.name) {
             warn(upstream.at, format!("upstreams.{}", upstream.name), "no route leads here".to_owned());
         }
     }
@@ -32,6 +34,7 @@ pub fn warnings(config: &Config, cx: &Cx) -> Vec<Problem> {
         let message = "memory: conversations do not survive a restart, and a second gateway does not know them";
         warn(Mark::default(), "affinity.store".to_owned(), message.to_owned());
     }
+    mcmp(config, &mut warn);
     for (written, message) in pending::warnings(&cx.written) {
         warn(written.at, written.key, message);
     }
@@ -39,11 +42,36 @@ pub fn warnings(config: &Config, cx: &Cx) -> Vec<Problem> {
     out
 }
 
+/// Who introduces itself, and who hears that.
+fn mcmp(config: &Config, warn: Warn) {
+    let find = |upstream: &Upstream| {
+        let is_mcmp = |one: &&Discovery| matches!(one.source, Source::Mcmp { .. });
+        upstream.discovery.iter().find(is_mcmp).map(|one| (one.at, format!("upstreams.{}.discovery", upstream.name)))
+    };
+    let source = config.upstreams.iter().find_map(find);
+    match (&config.mcmp, source) {
+        (None, Some((at, key))) => {
+            let message = "nobody listens for nodes that introduce themselves; write mcmp: {address: \"127.0.0.1:6666\"} at the top level";
+            warn(at, key, message.to_owned());
+        }
+        (Some(mcmp), None) => {
+            let message = "nodes that introduce themselves are of no upstream; write discovery: [{mcmp: {}}] there";
+            warn(mcmp.at, "mcmp".to_owned(), message.to_owned());
+        }
+        _ => {}
+    }
+    if let Some(mcmp) = config.mcmp.as_ref().filter(|mcmp| mcmp.tls.is_none() && !mcmp.address.ip().is_loopback()) {
+        let message =
+            "listens in clear text, and whoever can speak there can take traffic; set tls with client_auth: required";
+        warn(mcmp.at, "mcmp".to_owned(), message.to_owned());
+    }
+}
+
 type Warn<'w> = &'w mut dyn FnMut(Mark, String, String);
 
 fn route_tags(upstream: &Upstream, warn: Warn) {
     let Some(sticky) = &upstream.sticky else { return };
-    if upstream.nodes.iter().any(|node| !node.route.is_empty()) {
+    if upstream.nodes.iter().any(|node| !node.route.is_empty()) || !upstream.discovery.is_empty() {
         return;
     }
     // A value that answers teach needs no tag on any node.

@@ -6,6 +6,7 @@
 pub mod capture;
 mod fleet;
 mod lesson;
+mod membership;
 mod pressure;
 mod preview;
 pub mod reading;
@@ -19,6 +20,9 @@ mod takeover;
 pub mod tls;
 
 pub use lesson::{Lesson, VisitStory};
+pub use membership::{
+    Listing, Membership, Merged, NODES_MAX, REGISTER, Registration, Registrations, SourceView, Told, merge,
+};
 pub use pressure::{Pressure, Scarce};
 pub use preview::{Effect, Group, Outlook, Preview};
 pub use rewriting::Rewriting;

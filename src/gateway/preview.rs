@@ -23,6 +23,9 @@ pub struct Outlook {
 pub struct Group {
     /// Names of nodes.
     pub nodes: BTreeSet<String>,
+    /// Whether further nodes are discovered, which no file can tell.
+    #[serde(default)]
+    pub discovers: bool,
     /// Names of keys that pin, each with its key spaces: a value in another space is another key.
     pub keys: BTreeMap<String, BTreeSet<String>>,
 }
@@ -66,6 +69,7 @@ impl Outlook {
             let group = groups.entry(upstream.config.affinity_group.clone()).or_default();
             // Who has left is drained, and in no file.
             let nodes = upstream.nodes.nodes().iter().filter(|node| !node.has_left);
+            group.discovers |= !upstream.config.discovery.is_empty();
             group.nodes.extend(nodes.map(|node| node.name.to_string()));
             for rule in upstream.rules.keys().iter().filter(|rule| rule.role == Role::Pin) {
                 group.keys.entry(rule.name.clone()).or_default().insert(rule.space.clone());
@@ -122,7 +126,7 @@ impl<'a> Preview<'a> {
             let Some(live) = gateway.registry.live(seen.node) else { return ControlFlow::Continue(()) };
             let group = outlook.groups.get(&**live.group());
             let names = |group: &Group| group.nodes.contains(&**live.name());
-            if !group.is_some_and(names) {
+            if !group.is_some_and(|group| names(group) || group.discovers) {
                 // Whose node has left already loses nothing.
                 effect.without_node += u64::from(present.groups.get(&**live.group()).is_some_and(names));
                 return ControlFlow::Continue(());

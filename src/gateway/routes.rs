@@ -38,6 +38,18 @@ pub enum RouteMatch {
     None,
 }
 
+impl Route {
+    /// A route to this upstream.
+    pub(super) fn new(config: model::Route, upstream: Arc<Upstream>) -> Self {
+        let mut timeouts = upstream.config.timeouts.clone();
+        let own = &config.timeouts;
+        timeouts.connect = own.connect.unwrap_or(timeouts.connect);
+        timeouts.response = own.response.unwrap_or(timeouts.response);
+        timeouts.stall = own.stall.unwrap_or(timeouts.stall);
+        Self { label: config.label(), config, upstream, timeouts }
+    }
+}
+
 impl Routes {
     pub(super) fn new(routes: Vec<Route>) -> Self {
         let reads_operation = routes.iter().any(|route| route.config.operation.is_some());

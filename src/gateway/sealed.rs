@@ -81,7 +81,7 @@ impl SealedCookie {
         events.cookies_expired.fetch_add(carried.expired as u64, Relaxed);
         events.cookies_in_conflict.fetch_add(carried.conflict.into(), Relaxed);
         let name = carried.node?;
-        let node = nodes.nodes().iter().find(|node| *node.name == *name).map_or(NOBODY, |node| node.id);
+        let node = nodes.nodes().iter().find(|node| **node.live.full_name() == *name).map_or(NOBODY, |node| node.id);
         Some(SealedNode { node, renew: carried.renew })
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::capture::Captures;
-use super::{Pressure, Snapshot, SnapshotError, Sources, tls};
+use super::{Membership, Pressure, Snapshot, SnapshotError, Sources, tls};
 use crate::affinity::{Affinity, Limits, Now, WhenFull};
 use crate::config::model;
 use crate::session::Fingerprinter;
@@ -81,6 +81,8 @@ pub struct Gateway {
     pub pressure: Pressure,
     /// How fast each source begins conversations.
     pub sources: Sources,
+    /// Nodes that come and go by themselves.
+    pub(super) membership: Membership,
     secret: Hidden,
     /// What became of hand-overs.
     pub handovers: Handovers,
@@ -98,6 +100,8 @@ pub struct Gateway {
     /// Bytes of messages held until they can be placed, over all workers.
     inspecting: AtomicU64,
     reloads: watch::Sender<u64>,
+    /// Counts reloads and changes of nodes.
+    changes: watch::Sender<u64>,
     /// How many reloads were refused, and why the last one was, unless one was taken over since.
     refused: Mutex<(u64, Option<String>)>,
     /// Who asks for a reload, forced or not, and until somebody heeds them, the other end.
@@ -172,6 +176,7 @@ impl Gateway {
             fingerprinter,
             pressure: Pressure::default(),
             sources: Sources::default(),
+            membership: Membership::default(),
             secret: Hidden(*secret),
             handovers: Handovers::default(),
             access_log,
@@ -183,6 +188,7 @@ impl Gateway {
             epoch: unix_ms(),
             inspecting: AtomicU64::new(0),
             reloads: watch::Sender::new(0),
+            changes: watch::Sender::new(0),
             refused: Mutex::default(),
             asked: (asked, Mutex::new(Some(heard))),
             stopping: AtomicBool::new(false),
@@ -260,17 +266,31 @@ impl Gateway {
     /// # Errors
     /// It cannot be compiled.
     pub fn compile(&self, config: model::Config) -> Result<Snapshot, SnapshotError> {
-        Snapshot::compile_after(config, &self.registry, Some(&self.snapshot()))
+        let nodes = |written: &model::Upstream, old: Option<&super::Upstream>| self.merged(written, old).nodes;
+        Snapshot::compile_with(config, &self.registry, Some(&self.snapshot()), nodes)
     }
 
     /// Makes a compiled configuration the present one.
     pub fn adopt(&self, snapshot: Arc<Snapshot>) {
-        snapshot.settle(Some(&self.snapshot()), self.now().0);
         self.affinity.set_limits(limits(&snapshot.config.affinity));
-        snapshot.count_in(&self.book);
-        self.snapshot.store(snapshot);
+        self.put_in_turn(snapshot);
+        // What was told since it was compiled.
+        self.refresh_nodes();
         self.refused.lock().1 = None;
         self.reloads.send_modify(|count| *count += 1);
+        self.nodes_changed();
+    }
+
+    /// Makes a snapshot the present one. The caller sees to it that nobody else does meanwhile.
+    pub(super) fn put(&self, snapshot: Arc<Snapshot>) {
+        snapshot.settle(Some(&self.snapshot()), self.now().0);
+        snapshot.count_in(&self.book);
+        self.snapshot.store(snapshot);
+    }
+
+    /// Who watches nodes is told that there are others.
+    pub(super) fn nodes_changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// How often the configuration was taken over anew.
@@ -278,8 +298,13 @@ impl Gateway {
         *self.reloads.borrow()
     }
 
-    /// Tells whenever the configuration was taken over anew: for those who act on what it says by themselves.
+    /// Tells whenever the configuration was taken over anew, or nodes came or left: for those who act on it by themselves.
     pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Tells whenever the configuration was taken over anew.
+    pub fn reloaded(&self) -> watch::Receiver<u64> {
         self.reloads.subscribe()
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 
+use super::membership::contexts;
 use super::rewriting::Rewriting;
 use super::routes::{Route, Routes};
 use super::sealed::SealedCookie;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub listeners: Vec<ListenerSetup>,
     /// TLS of the admin listener, which speaks HTTP/1.1 only; `None` = clear text.
     pub admin_tls: Option<Arc<ServerConfig>>,
+    /// TLS of the listener for nodes that introduce themselves; `None` = clear text.
+    pub mcmp_tls: Option<Arc<ServerConfig>>,
     /// Limits of reading messages.
     pub inspect: soap::Limits,
 }
@@ -50,7 +53,8 @@ static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
 /// An upstream, ready to serve.
 #[derive(Debug)]
 pub struct Upstream {
-    /// Differs for every upstream of every snapshot: idle node connections of an old one are not used by a new one.
+    /// Differs for every upstream of every configuration, and where a node has moved: idle node connections of an old one are
+    /// not used by a new one.
     pub serial: u64,
     /// As configured.
     pub config: model::Upstream,
@@ -110,11 +114,28 @@ impl Snapshot {
         registry: &Registry,
         old: Option<&Self>,
     ) -> Result<Self, SnapshotError> {
+        Self::compile_with(config, registry, old, |upstream, _| upstream.nodes.clone())
+    }
+
+    /// As [`Snapshot::compile_after`]; `nodes` gives all nodes of an upstream, those found included, by the file's word and the
+    /// upstream before it.
+    ///
+    /// # Errors
+    /// Every problem.
+    pub fn compile_with(
+        config: model::Config,
+        registry: &Registry,
+        old: Option<&Self>,
+        nodes: impl Fn(&model::Upstream, Option<&Upstream>) -> Vec<model::Node>,
+    ) -> Result<Self, SnapshotError> {
         let mut problems = Vec::new();
         let mut upstreams = Vec::new();
         for upstream in &config.upstreams {
             let old = old.and_then(|old| old.upstreams.iter().find(|one| one.config.name == upstream.name));
-            match Upstream::compile(upstream, &config, registry, old.map(|old| &**old)) {
+            let old = old.map(|old| &**old);
+            let upstream = model::Upstream { nodes: nodes(upstream, old), ..upstream.clone() };
+            let left = old.into_iter().flat_map(|old| takeover::left(old, &upstream)).collect();
+            match Upstream::compile(&upstream, &config, registry, left, None) {
                 Ok(upstream) => upstreams.push(Arc::new(upstream)),
                 Err(mut found) => problems.append(&mut found),
             }
@@ -131,49 +152,60 @@ impl Snapshot {
             };
             listeners.push(ListenerSetup { config: Arc::new(listener.clone()), tls });
         }
-        let admin_tls = config.admin.tls.as_ref().and_then(|tls| match tls::server(tls) {
+        let mut plain = |key: &str, tls: &model::ListenerTls| match tls::server(tls) {
             Ok(server) => {
                 let mut server = ServerConfig::clone(&server);
                 server.alpn_protocols = vec![b"http/1.1".to_vec()];
                 Some(Arc::new(server))
             }
             Err(error) => {
-                problems.push((tls.at, format!("admin.tls: {error}")));
+                problems.push((tls.at, format!("{key}.tls: {error}")));
                 None
             }
-        });
+        };
+        let admin_tls = config.admin.tls.as_ref().and_then(|tls| plain("admin", tls));
+        let mcmp_tls = config.mcmp.as_ref().and_then(|mcmp| plain("mcmp", mcmp.tls.as_ref()?));
         if !problems.is_empty() {
             return Err(SnapshotError(problems));
         }
-        let by_name: HashMap<&str, &Arc<Upstream>> =
-            upstreams.iter().map(|upstream| (upstream.config.name.as_str(), upstream)).collect();
-        let routes = config
-            .routes
-            .iter()
-            .filter_map(|route| {
-                let upstream = Arc::clone(by_name.get(route.upstream.as_str())?);
-                let mut timeouts = upstream.config.timeouts.clone();
-                let own = &route.timeouts;
-                timeouts.connect = own.connect.unwrap_or(timeouts.connect);
-                timeouts.response = own.response.unwrap_or(timeouts.response);
-                timeouts.stall = own.stall.unwrap_or(timeouts.stall);
-                Some(Route { label: route.label(), config: route.clone(), upstream, timeouts })
-            })
-            .collect();
+        let routes = routes(&config, &upstreams, registry);
         let inspect = soap::Limits {
             bytes: config.inspect.bytes_per_message,
             depth: config.inspect.depth,
             attributes: config.inspect.attributes,
             value_bytes: config.inspect.value_bytes,
         };
-        Ok(Self { routes: Routes::new(routes), upstreams, listeners, admin_tls, inspect, config })
+        Ok(Self { routes: Routes::new(routes), upstreams, listeners, admin_tls, mcmp_tls, inspect, config })
     }
 }
 
+/// The routes of the file, then those to what found nodes serve.
+fn routes(config: &model::Config, upstreams: &[Arc<Upstream>], registry: &Registry) -> Vec<Route> {
+    let by_name: HashMap<&str, &Arc<Upstream>> =
+        upstreams.iter().map(|upstream| (upstream.config.name.as_str(), upstream)).collect();
+    let route = |route: &model::Route| Some(Route::new(route.clone(), Arc::clone(by_name.get(&*route.upstream)?)));
+    let by_host = config.mcmp.as_ref().is_none_or(|mcmp| mcmp.use_alias);
+    let found = upstreams.iter().flat_map(|upstream| contexts::routes(upstream, config, registry, by_host));
+    config.routes.iter().filter_map(route).chain(found).collect()
+}
+
 impl Snapshot {
+    /// The same configuration with other nodes; the upstreams are in the same order.
+    pub(super) fn with_upstreams(&self, upstreams: Vec<Arc<Upstream>>, registry: &Registry) -> Self {
+        Self {
+            routes: Routes::new(routes(&self.config, &upstreams, registry)),
+            upstreams,
+            listeners: self.listeners.clone(),
+            admin_tls: self.admin_tls.clone(),
+            mcmp_tls: self.mcmp_tls.clone(),
+            inspect: self.inspect,
+            config: self.config.clone(),
+        }
+    }
+
     /// From now on its requests are counted in this book.
     pub(super) fn count_in(&self, book: &Book) {
-        for upstream in &self.upstreams {
+        for upstream in self.upstreams.iter().chain(self.routes.iter().map(|route| &route.upstream)) {
             let names = upstream.nodes.nodes().iter().map(|node| &*node.name).chain([""]);
             upstream.series.get_or_init(|| names.map(|node| book.series(&upstream.config.name, node)).collect());
         }
@@ -181,11 +213,14 @@ impl Snapshot {
 }
 
 impl Upstream {
-    fn compile(
+    /// `left`: nodes that the configuration names no longer. `same`: was compiled from the same file, so that what does not depend
+    /// on nodes is taken from it.
+    pub(super) fn compile(
         config: &model::Upstream,
         all: &model::Config,
         registry: &Registry,
-        old: Option<&Self>,
+        left: Vec<(NodeSpec, Target)>,
+        same: Option<&Self>,
     ) -> Result<Self, Vec<(Mark, String)>> {
         let mut problems = Vec::new();
         let rules = compile_rules(config, all).unwrap_or_else(|mut found| {
@@ -195,7 +230,10 @@ impl Upstream {
         let mut specs = Vec::new();
         let mut targets = Vec::new();
         for node in &config.nodes {
-            let live = registry.machine(&config.affinity_group, &node.name);
+            let live = match &node.found {
+                Some(found) => registry.found(&config.affinity_group, &node.name, &found.identity),
+                None => registry.written(&config.affinity_group, &node.name, &node.url.to_string()),
+            };
             let successor = node.successor.as_ref().map(|name| registry.machine(&config.affinity_group, name).id());
             specs.push(NodeSpec {
                 live,
@@ -210,15 +248,18 @@ impl Upstream {
                 },
                 slow_start_ms: u64::try_from(config.health.slow_start.as_millis()).unwrap_or(u64::MAX),
                 has_left: false,
+                rests: node.found.as_ref().is_some_and(|found| found.rests),
             });
             targets.push(target(node, config, &mut problems));
         }
-        for (spec, target) in old.into_iter().flat_map(|old| takeover::left(old, config)) {
+        for (spec, target) in left {
             specs.push(spec);
             targets.push(target);
         }
         let needs_tls = targets.iter().any(|target| target.url.scheme == model::Scheme::Https);
-        let tls = needs_tls.then(|| tls::client(&config.tls.clone().unwrap_or_default())).transpose();
+        let known = same.and_then(|same| same.tls.clone());
+        let set_up = || known.map_or_else(|| tls::client(&config.tls.clone().unwrap_or_default()), Ok);
+        let tls = needs_tls.then(set_up).transpose();
         let tls = tls.unwrap_or_else(|error| {
             let at = config.tls.as_ref().map_or(config.at, |tls| tls.at);
             problems.push((at, format!("upstreams.{}.tls: {error}", config.name)));
@@ -227,8 +268,13 @@ impl Upstream {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let has_moved = |(spec, target): (&NodeSpec, &Target)| {
+            same.and_then(|same| same.target(spec.live.id())).is_some_and(|was| was.url != target.url)
+        };
+        // Connections to nodes that stay where they are stay in use.
+        let serial = same.filter(|_| !specs.iter().zip(&targets).any(has_moved)).map(|same| same.serial);
         Ok(Self {
-            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
+            serial: serial.unwrap_or_else(|| NEXT_SERIAL.fetch_add(1, Ordering::Relaxed)),
             policy: policy(config, &rules),
             events: registry.events(&config.name),
             connection: config.connection.unwrap_or(rules.connection()),

@@ -41,11 +41,14 @@ impl Snapshot {
     pub(super) fn settle(&self, old: Option<&Self>, now_ms: u64) {
         let before = old.map(Self::states).unwrap_or_default();
         let states = self.states();
-        for node in self.upstreams.iter().flat_map(|upstream| upstream.nodes.nodes()) {
+        let nodes = self.upstreams.iter().flat_map(|one| one.nodes.nodes().iter().map(move |node| (one, node)));
+        for (upstream, node) in nodes {
             let (name, group) = (&node.name, node.live.group());
+            if upstream.config.health.check.is_none() {
+                node.live.await_check(false);
+            }
             let Some(state) = states.get(&node.id).copied() else {
-                if node.live.admin() == Admin::Ready {
-                    node.live.set_admin(Admin::Drain);
+                if node.live.leaves() {
                     let conversations = node.live.conversations();
                     tracing::info!(node = %name, %group, conversations, "node left the configuration: it is drained");
                 }
@@ -58,7 +61,13 @@ impl Snapshot {
                     tracing::info!(node = %name, %group, before = ?was, after = ?state, "the file sets another state");
                 }
                 None => {
-                    node.live.set_admin(state);
+                    // What an operator said of a node that was found outlives its absence: no file says it anew.
+                    let is_found = upstream.config.node(name).is_some_and(|one| one.found.is_some());
+                    if node.live.returns() || !is_found {
+                        node.live.set_admin(state);
+                    }
+                    let is_checked = upstream.config.health.check.is_some();
+                    node.live.await_check(is_found && is_checked && upstream.others_take_new(node.id, now_ms));
                     if old.is_some() {
                         node.live.comes(now_ms);
                     }
@@ -69,7 +78,18 @@ impl Snapshot {
 }
 
 impl Upstream {
-    /// What the file says of the administrative state of a node; `None` where it does not name it.
+    /// Its nodes that have left, for another set of the same upstream.
+    pub(super) fn left(&self) -> Vec<(NodeSpec, Target)> {
+        let nodes = self.nodes.nodes().iter().zip(&self.targets).filter(|(node, _)| node.has_left);
+        nodes.map(|(node, target)| (node.left(), target.clone())).collect()
+    }
+
+    /// Whether another node takes new conversations, so that nobody has to do without while this one is looked at.
+    fn others_take_new(&self, node: NodeId, now_ms: u64) -> bool {
+        self.nodes.nodes().iter().any(|other| other.id != node && other.takes_new(now_ms))
+    }
+
+    /// What the file, or whoever found it, says of the administrative state of a node; `None` where neither names it.
     pub fn state_in_file(&self, node: &str) -> Option<Admin> {
         let node = self.config.nodes.iter().find(|one| one.name == node)?;
         Some(match node.state {

@@ -166,7 +166,7 @@ impl Link {
 
     /// Tells the state of a node.
     pub fn send_state(&self, live: &Live) {
-        let (group, name) = (live.group().to_string(), live.name().to_string());
+        let (group, name) = (live.group().to_string(), live.full_name().to_string());
         self.send(&Message::Node(NodeState { group, name, admin: live.admin(), health: live.health() }));
     }
 

@@ -214,7 +214,7 @@ fn take_state(gateway: &Gateway, state: &NodeState) {
     let is_checked = gateway.snapshot().upstreams.iter().any(|upstream| {
         upstream.config.health.check.is_some()
             && *upstream.config.affinity_group == *state.group
-            && upstream.config.node(&state.name).is_some()
+            && upstream.nodes.get(live.id()).is_some()
     });
     if is_checked {
         live.set_health(state.health);

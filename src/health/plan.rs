@@ -76,6 +76,19 @@ fn watch(upstream: &Upstream, check: &Check, target: &crate::gateway::Target, so
     Watch { upstream: upstream.config.name.clone(), check: check.clone(), url, host, tls, tls_config, soap }
 }
 
+/// Whether two rows of checks say the same, one by one.
+pub fn are_same(one: &[Watch], other: &[Watch]) -> bool {
+    let tls = |watch: &Watch| watch.tls.as_ref().map(|(_, tls)| Arc::as_ptr(tls));
+    let are_same = |(one, other): (&Watch, &Watch)| {
+        // An envelope may have another content by now, and TLS other certificates; those are read anew at a reload.
+        let is_soap = matches!(one.check.probe, Probe::Soap { .. });
+        let is_same_soap =
+            one.soap.as_ref().map(|soap| &soap.envelope) == other.soap.as_ref().map(|soap| &soap.envelope);
+        one.upstream == other.upstream && is_same(one, other) && tls(one) == tls(other) && (!is_soap || is_same_soap)
+    };
+    one.len() == other.len() && one.iter().zip(other).all(are_same)
+}
+
 /// Whether one of the two says all that the other would.
 fn is_same(one: &Watch, other: &Watch) -> bool {
     let numbers = |watch: &Watch| (watch.check.interval, watch.check.timeout, watch.check.fall, watch.check.rise);

@@ -27,7 +27,7 @@ pub fn set(
         tracing::error!(%error, "no random numbers: no cookie is set");
         return None;
     }
-    let line = cookie.set(&upstream.nodes.get(node)?.name, connection.is_tls, now_unix, nonce)?;
+    let line = cookie.set(upstream.nodes.get(node)?.live.full_name(), connection.is_tls, now_unix, nonce)?;
     upstream.events.cookies_set.fetch_add(1, Relaxed);
     Some(line)
 }

@@ -92,6 +92,9 @@ metrics! {
     FLEET_APPLIED: Gauge "castile_fleet_log_applied" "Up to which number the log of the fleet is applied here.";
     FLEET_MEMBERS: Gauge "castile_fleet_members" "Gateways that share the store, this one included.";
     STORE_PENDING: Gauge "castile_store_pending" "Conversations that wait to be written.";
+    DISCOVERY_NODES: Gauge "castile_discovery_nodes" "Nodes in the last good answer of a source, by upstream and source.";
+    DISCOVERY_AGE: Gauge "castile_discovery_last_success_seconds" "Seconds since the last good answer of a source; absent where there was none.";
+    DISCOVERY_FAILURES: Counter "castile_discovery_failures_total" "How often a source could not tell its nodes; those it told before are kept.";
     UPSTREAM_EVENTS: Counter "castile_upstream_events_total" "What is counted of an upstream, by event: moved, replaced_after_move, replaced, lost, waited, ...";
     UPSTREAM_WAITING: Gauge "castile_upstream_waiting" "Requests that wait for the node of their conversation to return.";
     NODE_REQUESTS: Counter "castile_node_requests_total" "Requests given to a machine, by all upstreams of its affinity group.";

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use super::gate::{Gate, Rank};
 
@@ -55,6 +55,7 @@ pub struct Live {
     id: NodeId,
     group: Arc<str>,
     name: Arc<str>,
+    full_name: Arc<str>,
     pub(super) requests: Gate,
     pub(super) connections: Gate,
     pub(super) way: super::way::Way,
@@ -85,16 +86,23 @@ pub struct Live {
     health_changes: AtomicU64,
     health: AtomicU8,
     admin: AtomicU8,
+    /// It is drained because it has left, not because somebody wanted that.
+    has_left: AtomicBool,
+    /// Nothing new begins there until a check has passed.
+    awaits_check: AtomicBool,
     /// In how many node sets the machine stands, old snapshots included.
     sets: AtomicU32,
 }
 
 impl Live {
-    pub(super) fn new(id: NodeId, group: Arc<str>, name: Arc<str>) -> Self {
+    /// `full_name`: as [`Live::full_name`] gives it.
+    pub(super) fn new(id: NodeId, group: Arc<str>, full_name: Arc<str>) -> Self {
+        let name = full_name.split_once(' ').map_or_else(|| Arc::clone(&full_name), |(name, _)| Arc::from(name));
         Self {
             id,
             group,
             name,
+            full_name,
             requests: Gate::default(),
             connections: Gate::default(),
             way: super::way::Way::default(),
@@ -115,6 +123,8 @@ impl Live {
             health_changes: AtomicU64::new(0),
             health: AtomicU8::new(Health::Unknown as u8),
             admin: AtomicU8::new(Admin::Ready as u8),
+            has_left: AtomicBool::new(false),
+            awaits_check: AtomicBool::new(false),
             sets: AtomicU32::new(0),
         }
     }
@@ -132,6 +142,11 @@ impl Live {
     /// Its name in the configuration.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// What stores, cookies and other processes know it by: the name; of a node that was found, with a space and its identity.
+    pub fn full_name(&self) -> &Arc<str> {
+        &self.full_name
     }
 
     /// Requests it is working on for us.
@@ -234,7 +249,12 @@ impl Live {
 
     /// Whether new conversations may begin here: ready, not down, not ejected.
     pub fn takes_new(&self, now_ms: u64) -> bool {
-        self.admin() == Admin::Ready && self.health() != Health::Down && !self.is_ejected(now_ms)
+        let is_well = match self.health() {
+            Health::Up => true,
+            Health::Unknown => !self.awaits_check.load(Relaxed),
+            Health::Down => false,
+        };
+        self.admin() == Admin::Ready && is_well && !self.is_ejected(now_ms)
     }
 
     /// Whether any node set, an old snapshot's included, names the machine.
@@ -267,6 +287,7 @@ impl Live {
 
     /// Sets what the operator wants. True if that is new.
     pub fn set_admin(&self, admin: Admin) -> bool {
+        self.has_left.store(false, Relaxed);
         let is_new = self.admin.swap(admin as u8, Relaxed) != admin as u8;
         if is_new {
             self.requests.recall();
@@ -282,6 +303,26 @@ impl Live {
             self.comes(now_ms);
         }
         before
+    }
+
+    /// Whether nothing new begins there until a check has passed.
+    pub fn await_check(&self, awaits: bool) {
+        self.awaits_check.store(awaits, Relaxed);
+    }
+
+    /// It has left: it is drained, unless somebody has said what becomes of it. True if that is new.
+    pub fn leaves(&self) -> bool {
+        let drains = self.admin() == Admin::Ready;
+        if drains {
+            self.set_admin(Admin::Drain);
+            self.has_left.store(true, Relaxed);
+        }
+        drains
+    }
+
+    /// It is back after it left. True if nobody but its leaving has drained it: then the state is whoever's who names it.
+    pub fn returns(&self) -> bool {
+        self.has_left.swap(false, Relaxed) || self.admin() == Admin::Ready
     }
 
     /// Says that it was added, or is back: it gets new conversations slowly from now on, where that is configured.

@@ -45,6 +45,8 @@ pub struct NodeSpec {
     pub slow_start_ms: u64,
     /// It has left the configuration: its conversations go on there, nothing new begins.
     pub has_left: bool,
+    /// By its own word nothing new begins there at present.
+    pub rests: bool,
 }
 
 impl NodeSpec {
@@ -59,6 +61,7 @@ impl NodeSpec {
             limits: NodeLimits::default(),
             slow_start_ms: 0,
             has_left: false,
+            rests: false,
         }
     }
 }
@@ -84,6 +87,8 @@ pub struct Node {
     pub slow_start_ms: u64,
     /// It has left the configuration: its conversations go on there, nothing new begins.
     pub has_left: bool,
+    /// By its own word nothing new begins there at present.
+    pub rests: bool,
     /// Its living state.
     pub live: Arc<Live>,
     /// Hash of the name, equal on every gateway (ids are not), for rendezvous hashing.
@@ -95,7 +100,7 @@ pub struct Node {
 impl Node {
     /// Whether new conversations may begin here: configured, ready, not down, not ejected.
     pub fn takes_new(&self, now_ms: u64) -> bool {
-        !self.has_left && self.live.takes_new(now_ms)
+        !self.has_left && !self.rests && self.live.takes_new(now_ms)
     }
 
     /// Its weight for new work now, in units of 1/64; never 0.
@@ -116,6 +121,7 @@ impl Node {
             limits: self.limits,
             slow_start_ms: self.slow_start_ms,
             has_left: true,
+            rests: false,
         }
     }
 
@@ -165,6 +171,7 @@ impl NodeSet {
                 limits: spec.limits,
                 slow_start_ms: spec.slow_start_ms,
                 has_left: spec.has_left,
+                rests: spec.rests,
                 name_hash: name_hash(spec.live.name()),
                 live: spec.live,
                 turn: AtomicU64::new(super::balance::stride(u32::from(weight) * ramp::WHOLE) / 2),

@@ -143,7 +143,7 @@ fn a_node_that_left_the_file_is_drained_while_it_answers() {
         assert_eq!(served_by(&castile.ask(&mine)), 0, "its conversations go on there");
         assert_eq!(served_by(&castile.ask(post("", envelope("", "<x/>")))), 1, "nothing new begins there");
     }
-    assert!(nodes(&castile, &["ls", "n0"]).1.contains("drain (not in the file)"));
+    assert!(nodes(&castile, &["ls", "n0"]).1.contains("drain (has left)"));
     castile.reload(&without);
     assert_eq!(served_by(&castile.ask(&mine)), 0, "another reload changes nothing");
     let address = leaver.address;

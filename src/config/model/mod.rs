@@ -4,6 +4,7 @@
 
 mod affinity;
 mod audit;
+mod discovery;
 mod limits;
 mod listener;
 mod policy;
@@ -16,6 +17,7 @@ mod values;
 
 pub use affinity::{Affinity, Durability, OnStoreDown, Store, WhenFull};
 pub use audit::Audit;
+pub use discovery::{Context, Discovery, Dns, Found, FoundNode, Mcmp, Source};
 pub use limits::{ListenerLimits, ProcessLimits, Rate, TcpKeepAlive};
 pub use listener::{CertificateFormat, ClientAuth, ForwardClientCert, Listener, ListenerTimeouts, ListenerTls};
 pub use policy::{Balance, Check, Health, Limits, NodeTls, Observe, Probe, RequestFraming, Rewrite, Timeouts};
@@ -58,6 +60,8 @@ pub struct Config {
     pub request_id: Option<RequestIds>,
     /// The admin API.
     pub admin: Admin,
+    /// Where nodes introduce themselves; `None` = nowhere.
+    pub mcmp: Option<Mcmp>,
     /// The access log; `None` = not written. A change needs a restart.
     pub access_log: Option<AccessLog>,
     /// The audit stream; `None` = not written. A change needs a restart.
@@ -85,6 +89,7 @@ impl Default for Config {
             faults: Faults::default(),
             request_id: Some(RequestIds::default()),
             admin: Admin::default(),
+            mcmp: None,
             access_log: Some(AccessLog::default()),
             audit: None,
             reload: Reload::default(),

@@ -87,9 +87,11 @@ pub struct Token {
     pub role: Role,
 }
 
-/// What a token permits; each includes the ones before.
+/// What a token permits; each from `Read` on includes the ones before it, and `Operate` includes `Register`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Role {
+    /// Announcing nodes of upstreams that are discovered by `register`, and nothing else.
+    Register,
     /// Looking.
     #[default]
     Read,
@@ -97,6 +99,13 @@ pub enum Role {
     Operate,
     /// Everything.
     Admin,
+}
+
+impl Role {
+    /// Whether whoever has this role may do what needs that one.
+    pub fn permits(self, needed: Self) -> bool {
+        if needed == Self::Register { self == needed || self >= Self::Operate } else { self >= needed }
+    }
 }
 
 /// The access log: one line a request.

@@ -1,5 +1,6 @@
 //! Upstreams: the nodes that serve one application, with their policies.
 
+use super::discovery::{Discovery, Found};
 use super::{Balance, Health, Limits, NodeTls, NodeUrl, RequestFraming, Rewrite, Sticky, TcpKeepAlive, Timeouts};
 use crate::session::spec::{Connection, Mark};
 
@@ -10,8 +11,10 @@ pub struct Upstream {
     pub at: Mark,
     /// Its key in the file.
     pub name: String,
-    /// At least one; names unique. Not all of them are in `maint` or `drain` unless the file says so.
+    /// At least one, unless they are discovered; names unique. Not all of them are in `maint` or `drain` unless the file says so.
     pub nodes: Vec<Node>,
+    /// Who finds further nodes.
+    pub discovery: Vec<Discovery>,
     /// Upstreams of one group share keys and machines: equal node names are one machine. Default: the upstream's name.
     pub affinity_group: String,
     /// How new conversations are spread.
@@ -55,6 +58,7 @@ impl Upstream {
             affinity_group: name.clone(),
             name,
             nodes: Vec::new(),
+            discovery: Vec::new(),
             balance: Balance::default(),
             sticky: None,
             nodes_share_sessions: NodesShareSessions::default(),
@@ -98,6 +102,8 @@ pub struct Node {
     pub successor: Option<String>,
     /// The state it starts in.
     pub state: AdminState,
+    /// What is known of a node that no file names; `None` = the file does.
+    pub found: Option<Found>,
 }
 
 /// Administrative state of a node.

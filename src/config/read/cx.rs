@@ -128,6 +128,11 @@ impl Cx {
         (value, shown)
     }
 
+    /// Reads a whole tree that is a list.
+    pub fn root_list<T>(&mut self, node: &Node, read: impl FnMut(&mut Slot) -> Option<T>) -> Option<Vec<T>> {
+        Slot::new(self, Some(node)).list(read)
+    }
+
     /// Describes what a reader would read, as JSON Schema.
     pub fn describe<T>(read: impl FnOnce(&mut Section) -> T) -> Json {
         let mut cx = Cx { describing: true, ..Cx::new(Places::new()) };

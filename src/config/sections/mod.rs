@@ -3,6 +3,7 @@
 mod affinity;
 mod audit;
 mod cookie;
+mod discovery;
 mod health;
 mod limits;
 mod listener;
@@ -15,6 +16,7 @@ pub mod rules;
 mod sticky;
 mod upstream;
 
+pub use discovery::{IDENTITY, found_node};
 pub use health::expectation;
 pub use names::{name, namespaces, text};
 pub use sticky::sticky;
@@ -67,6 +69,9 @@ pub fn config(s: &mut Section) -> Config {
     let faults = s.section("faults", "How faults of the gateway itself travel.", process::faults).unwrap_or_default();
     let request_id = request_id::request_id(s);
     let admin = s.section("admin", "The admin API.", process::admin).unwrap_or_default();
+    let mcmp = s.optional_with("mcmp", "Where nodes introduce themselves by the mod_cluster protocol.", |slot| {
+        slot.map(discovery::mcmp).flatten()
+    });
     let access_log = process::access_log(s);
     let audit = audit::audit(s);
     let reload = s.section("reload", "Taking over a changed file.", process::reload).unwrap_or_default();
@@ -91,6 +96,7 @@ pub fn config(s: &mut Section) -> Config {
         faults,
         request_id,
         admin,
+        mcmp,
         access_log,
         audit,
         reload,

@@ -5,10 +5,12 @@ use crate::config::forms::{AnyText, Count, Parsed, Word, n16};
 use crate::config::model::{AdminState, Node, NodeUrl, Scheme};
 use crate::config::read::Section;
 
-const STATE: Word<AdminState> =
+/// Administrative states.
+pub const STATE: Word<AdminState> =
     Word(&[("ready", AdminState::Ready), ("drain", AdminState::Drain), ("maint", AdminState::Maint)]);
 
-const WEIGHT: Count = Count { min: 1, max: 256, below: "takes no traffic; use drain, or a weight of 1 to 256" };
+/// A share of new conversations.
+pub const WEIGHT: Count = Count { min: 1, max: 256, below: "takes no traffic; use drain, or a weight of 1 to 256" };
 
 /// `http://host:port`.
 pub const URL: Parsed<NodeUrl> = Parsed("a URL such as http://10.0.0.11:8080", url, NodeUrl::to_string);
@@ -24,7 +26,7 @@ pub fn node(s: &mut Section) -> Option<Node> {
     let group = s.optional("group", "Nodes of one group replicate among each other, or stand together.", NAME);
     let successor = s.optional("successor", "Name of the node that takes over its conversations first.", NAME);
     let state = s.value("state", "The administrative state it starts in.", STATE, AdminState::Ready);
-    Some(Node { at, name: name?, url: url?, weight, route, group, successor, state })
+    Some(Node { at, name: name?, url: url?, weight, route, group, successor, state, found: None })
 }
 
 /// Reads the URL of a node.

@@ -79,7 +79,8 @@ pub fn faults(s: &mut Section) -> Faults {
     }
 }
 
-const ROLE: Word<Role> = Word(&[("read", Role::Read), ("operate", Role::Operate), ("admin", Role::Admin)]);
+const ROLE: Word<Role> =
+    Word(&[("read", Role::Read), ("operate", Role::Operate), ("admin", Role::Admin), ("register", Role::Register)]);
 
 /// The admin API.
 pub fn admin(s: &mut Section) -> Admin {
@@ -107,7 +108,12 @@ fn token(s: &mut Section) -> Option<Token> {
     let at = s.at;
     let name = s.required("name", "Name in the audit log.", NAME);
     let token = s.required_with("token", "What is presented: {file: path} or ${VARIABLE}.", secret);
-    let role = s.value("role", "What it permits; each role includes the ones before.", ROLE, Role::default());
+    let role = s.value(
+        "role",
+        "What it permits; read, operate and admin each include the ones before; register only announces nodes.",
+        ROLE,
+        Role::default(),
+    );
     Some(Token { at, name: name?, token: token?, role })
 }
 

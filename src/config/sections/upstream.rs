@@ -1,7 +1,7 @@
 //! `upstreams:`.
 
 use super::names::NAME;
-use super::{FILE, FLAG, health, limits, node, sticky};
+use super::{FILE, FLAG, discovery, health, limits, node, sticky};
 use crate::config::forms::{Checked, Count, Or, Parsed, Time, Word, n32};
 use crate::config::model::{
     Balance, HostHeader, Limits, NodeTls, NodesShareSessions, RequestFraming, Rewrite, Timeouts, Upstream,
@@ -44,10 +44,22 @@ pub fn upstream(name: &str, at: Mark, namespaces: &Prefixes, slot: &mut Slot) ->
 
 fn read(s: &mut Section, name: &str, at: Mark, namespaces: &Prefixes) -> Upstream {
     let usual = Upstream::new(name);
-    let nodes = s.required_with("nodes", "The servers of the application.", |slot| {
-        slot.some(|slot| slot.map(node::node).flatten())
-    });
+    let is_static = s.is_absent("discovery");
+    let nodes =
+        s.optional_with("nodes", "The servers of the application; needed unless they are discovered.", |slot| {
+            if is_static {
+                slot.not_empty();
+            }
+            slot.list(|slot| slot.map(node::node).flatten())
+        });
+    if is_static && s.is_absent("nodes") && !s.cx().describing() {
+        s.problem("nodes", "nodes is missing; it has no default");
+    }
     let nodes = nodes.unwrap_or_default();
+    let discovery = s.optional_with("discovery", "Who finds further nodes.", |slot| {
+        slot.some(|slot| slot.map(discovery::discovery).flatten())
+    });
+    let discovery = discovery.unwrap_or_default();
     let affinity_group = s.value(
         "affinity_group",
         "Upstreams of one group share keys and machines: equal node names are one machine. Default: the upstream's name.",
@@ -79,6 +91,7 @@ fn read(s: &mut Section, name: &str, at: Mark, namespaces: &Prefixes) -> Upstrea
         at,
         name: usual.name,
         nodes,
+        discovery,
         affinity_group,
         balance,
         sticky,

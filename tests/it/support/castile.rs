@@ -44,6 +44,7 @@ impl Castile {
         let config = read(yaml, folder.path());
         let gateway = Gateway::new(config).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
         begin(&gateway);
+        castile::discovery::prime(&gateway);
         let server = Server::start(Arc::clone(&gateway)).expect("the gateway starts");
         let (admin, control) = control(&gateway);
         Self { gateway, server: Some(server), admin, _control: control, folder }
@@ -144,6 +145,7 @@ fn control(gateway: &Arc<Gateway>) -> (Option<SocketAddr>, tokio::sync::oneshot:
             };
             tokio::select! {
                 () = castile::health::run(Arc::clone(&gateway)) => {}
+                () = castile::discovery::run(Arc::clone(&gateway)) => {}
                 () = sweep => {}
                 () = admin => {}
                 _ = ended => {}

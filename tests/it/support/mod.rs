@@ -8,6 +8,7 @@ use std::time::Duration;
 mod castile;
 mod event;
 mod message;
+mod names;
 mod node;
 mod peer;
 pub mod process;
@@ -17,6 +18,7 @@ pub mod tls;
 pub use castile::{Castile, config, parallel};
 pub use event::{Event, eventually};
 pub use message::{Message, chunked};
+pub use names::{NameServer, Says};
 pub use node::{Node, ok, refusing_address};
 pub use peer::Peer;
 
