@@ -142,7 +142,7 @@ fn matches_fault(fault: &Regex, response: &ResponseView<'_>) -> bool {
 /// The request carried the cookie, the response deletes it and gives no new value.
 fn is_cookie_deleted(name: &str, request: &RequestView<'_>, response: &ResponseView<'_>) -> bool {
     let carried = cookie::request_cookies(request.head.fields())
-        .any(|(found, value)| found == name.as_bytes() && !value.is_empty());
+        .any(|(found, value)| found == name.as_bytes() && !cookie::unquoted(value).is_empty());
     if !carried {
         return false;
     }
