@@ -52,6 +52,8 @@ pub struct Pressure {
     connections: AtomicUsize,
     /// Bytes of buffers in use, by worker.
     buffers: Mutex<Vec<Arc<AtomicU64>>>,
+    /// Bytes of answers read ahead for slow clients.
+    ahead: AtomicU64,
     refused: [AtomicU64; 4],
     /// When a connection was last refused for it; 0 = not since it was told that there is room again.
     refused_at: [AtomicU64; 4],
@@ -102,6 +104,22 @@ impl Pressure {
         self.buffers.lock().iter().map(|bytes| bytes.load(Relaxed)).sum()
     }
 
+    /// Takes so many bytes more for answers that are read ahead. False, and nothing taken, if they were more than `most` then.
+    pub fn read_ahead(&self, bytes: u64, most: u64) -> bool {
+        let more = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= most);
+        self.ahead.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+
+    /// Gives them back.
+    pub fn passed_on(&self, bytes: u64) {
+        self.ahead.fetch_sub(bytes, Relaxed);
+    }
+
+    /// Bytes of answers read ahead.
+    pub fn ahead(&self) -> u64 {
+        self.ahead.load(Relaxed)
+    }
+
     /// A client connection begins if there is room for it; looking and counting are one step, as several workers accept at
     /// once.
     ///
@@ -125,6 +143,18 @@ impl Pressure {
             return Err(Scarce::Listener);
         }
         Ok(())
+    }
+
+    /// Whether one more connection would be kept away.
+    pub fn is_full(
+        &self,
+        limits: &model::ProcessLimits,
+        listener: &model::Listener,
+        of_listener: &AtomicUsize,
+    ) -> bool {
+        self.connections() >= self.connections_max(limits)
+            || listener.limits.connections.is_some_and(|most| of_listener.load(Relaxed) >= most as usize)
+            || self.buffers() >= limits.buffers
     }
 
     /// Takes note that a connection was refused. True if that is a change that is worth telling.

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::buffer::Buffer;
 use super::connection::{Connection, OwnConnections};
 use super::early::Early;
+use super::h2::Begin;
 use super::server::Command;
 use super::stream::Stream;
 use super::worker::{Load, Worker};
@@ -44,7 +45,12 @@ pub async fn accept(
     let standing = worker.loads.of_listener(configured);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = async {
+                while is_busy_refusing(&worker, &setup, &standing) {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                listener.accept().await
+            } => accepted,
             told = &mut stop => match told {
                 Ok(LeaveQueue) => return,
                 Err(_) => break,
@@ -89,6 +95,15 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: Listen
         tracing::info!(limit = relieved.text(), "new connections are taken again");
     }
     take(worker, stream, peer, setup, standing);
+}
+
+/// Whether there is neither room for a connection nor anybody to tell its client so: then it waits in the socket's queue, where
+/// it may have sent something and is not reset.
+fn is_busy_refusing(worker: &Worker, setup: &ListenerSetup, standing: &AtomicUsize) -> bool {
+    refuse::is_busy(worker, setup) && {
+        let limits = worker.gateway.snapshot().config.limits;
+        worker.gateway.pressure.is_full(&limits, &setup.config, standing)
+    }
 }
 
 /// The present set-up of a listener; `None` once a reload has taken it away.
@@ -191,17 +206,16 @@ async fn serve_http(
     mut input: Buffer,
     is_h2: Option<bool>,
 ) {
-    let is_h2 = match is_h2 {
-        Some(is_h2) => is_h2,
-        None => match h2::begins_with_preface(worker, &connection, &mut stream, &mut input).await {
-            Some(is_h2) => is_h2,
-            None => return,
-        },
+    let begin = match is_h2 {
+        Some(true) => Some(Begin::Http2),
+        Some(false) => Some(Begin::Http1),
+        None => h2::look_for_preface(worker, &connection, &mut stream, &mut input).await,
     };
-    if is_h2 {
-        h2::serve(worker, connection, stream, input).await;
-    } else {
-        h1::server::serve(worker, &connection, stream, input).await;
+    match begin {
+        Some(Begin::Http1) => h1::server::serve(worker, &connection, stream, input).await,
+        Some(Begin::Http2) => h2::serve(worker, connection, stream, input).await,
+        Some(Begin::Broken) => h2::refuse(worker, stream, input).await,
+        None => {}
     }
 }
 
