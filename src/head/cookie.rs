@@ -126,7 +126,8 @@ fn trim(text: &[u8]) -> &[u8] {
     text.trim_ascii()
 }
 
-fn unquoted(text: &[u8]) -> &[u8] {
+/// A value without its quotes. Who wrote `a=x` and who wrote `a="x"` mean the same (RFC 2109 §4.1), and servers take them so.
+pub fn unquoted(text: &[u8]) -> &[u8] {
     match text {
         [b'"', inside @ .., b'"'] => inside,
         _ => text,
@@ -315,6 +316,22 @@ mod tests {
         }
         for nameless in ["17", "=17", "", ";", "17; Path=/"] {
             assert_eq!(answer(nameless), None, "{nameless}");
+        }
+    }
+
+    #[test]
+    fn quotes_stand_around_a_value_or_are_part_of_it() {
+        for (value, expected) in [
+            ("x", "x"),
+            ("\"x\"", "x"),
+            ("\"x; y\"", "x; y"),
+            ("\"\"", ""),
+            ("\"", "\""),
+            ("\"x", "\"x"),
+            ("x\"", "x\""),
+            ("x\"y\"", "x\"y\""),
+        ] {
+            assert_eq!(String::from_utf8_lossy(unquoted(value.as_bytes())), expected, "{value}");
         }
     }
 

@@ -150,5 +150,5 @@ fn is_cookie_deleted(name: &str, request: &RequestView<'_>, response: &ResponseV
     }
     deleted
         && cookie::request_cookies(request.head.fields())
-            .any(|(found, value)| found == name.as_bytes() && !value.is_empty())
+            .any(|(found, value)| found == name.as_bytes() && !cookie::unquoted(value).is_empty())
 }

@@ -26,7 +26,7 @@ pub(super) enum Side {
 pub enum Place {
     /// A path into Header or Body.
     Message(Part, PathId),
-    /// `cookie NAME`; `*` in the name is any run of characters.
+    /// `cookie NAME`; `*` in the name is any run of characters. The value comes without quotes around it.
     Cookie(String),
     /// `http NAME`: a header field.
     Http(String),
@@ -97,7 +97,7 @@ impl Selector {
             Place::Cookie(name) => {
                 for (found, value) in cookie::request_cookies(view.head.fields()) {
                     if is_like(name.as_bytes(), found) {
-                        self.give(value, None, extra, each);
+                        self.give(cookie::unquoted(value), None, extra, each);
                     }
                 }
             }
@@ -139,7 +139,7 @@ impl Selector {
             Place::Cookie(name) => {
                 for cookie in cookie::response_cookies(view.head.fields()) {
                     if is_like(name.as_bytes(), cookie.name) && !cookie.is_deleted(view.now_unix) {
-                        self.give(cookie.value, None, extra, each);
+                        self.give(cookie::unquoted(cookie.value), None, extra, each);
                     }
                 }
             }

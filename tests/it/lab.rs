@@ -121,12 +121,39 @@ fn cookies_of_old_clients_keep_their_conversation_and_their_bytes() {
         "Cookie: $Version=1;JSESSIONID=abc.node0;$Path=/app\r\n",
         "Cookie: other=1\r\nCookie:\r\nCookie: JSESSIONID=abc.node0\r\n",
         "Cookie: 17; nameless; JSESSIONID=abc.node0\r\n",
+        "Cookie: JSESSIONID=\"abc.node0\"\r\n",
+        "Cookie: $Version=\"1\"; JSESSIONID=\"abc.node0\"; $Path=\"/app\"\r\n",
     ] {
         let before = nodes[first].count();
         assert_eq!(castile.ask(post(lines, "<a/>")).status(), 200);
         let request = nodes[first].wait_for(before + 1);
         let sent: Vec<_> = lines.lines().map(|line| line["Cookie:".len()..].trim().to_owned()).collect();
         assert_eq!(request.all("cookie"), sent);
+    }
+}
+
+#[test]
+fn a_cookie_in_quotes_and_one_without_are_the_same() {
+    for (given, kept) in [("\"q-1\"", "q-1"), ("q-1", "\"q-1\""), ("\"q-1\"", "\"q-1\"")] {
+        let node = || {
+            Node::answering(move |request| match request.field("cookie") {
+                None => ok(&format!("Set-Cookie: SID={given}; Version=1; Path=/\r\n"), ""),
+                // As Tomcat ends a session, by a name alone.
+                Some(_) if request.text().contains("logout") => ok("Set-Cookie: SID=\"\"; Max-Age=0\r\n", ""),
+                Some(_) => ok("", ""),
+            })
+        };
+        let nodes = [node(), node()];
+        let rules = "sticky: {keys: [{key: sid, match: cookie SID, learn: cookie SID}], end: [{cookie_deleted: SID}]}";
+        let castile = Castile::start(&config(&[&nodes[0], &nodes[1]], rules));
+        let log = [post("", "<a/>")]
+            .into_iter()
+            .chain(["<b/>", "<b/>", "<logout/>", "<c/>"].map(|body| post(&format!("Cookie: SID={kept}\r\n"), body)));
+        for request in log {
+            assert_eq!(castile.ask(request).status(), 200);
+        }
+        let decisions: Vec<_> = castile.stop().iter().map(|line| line["decision"].to_string()).collect();
+        assert_eq!(decisions[1..4], ["\"pin\"", "\"pin\"", "\"pin\""], "{given} {kept}: {decisions:?}");
     }
 }
 

@@ -35,6 +35,7 @@ def java(home, *words):
 NODES = {
     "Jetty": Nodes(lambda home, port, name: java(home, "Server", port, name), ready="(?m)^ready"),
     "Jetty, TLS": Nodes(lambda home, port, name: java(home, "Server", port, name, home / "certificates/node.p12"), ready="(?m)^ready"),
+    "Jetty, late answers": Nodes(lambda home, port, name: java(home, "-Dlate=1000", "Server", port, name), ready="(?m)^ready"),
     "Jetty, short tokens": Nodes(lambda home, port, name: java(home, "-Dlifetime=5000", "Server", port, name), ready="(?m)^ready"),
 }
 
@@ -89,7 +90,7 @@ STACKS = [Stack("cxf", "Apache CXF", VERSION, HERE, install, NODES, [
     rewritten("zeep", "https", fast=True),
     # The last acknowledgement, after the end of the sequence, names none: any node may have it.
     case("WS-ReliableMessaging 1.0", "rm10", r"new( pin){4,6}( bal)?"),
-    case("WS-ReliableMessaging 1.1, answers to the client's own listener", "rm11", r"new( (pin|weak)){4,8}", callback=True),
+    case("WS-ReliableMessaging 1.1, answers to the client's own listener", "rm11", r"new( (pin|weak)){4,8}", callback=True, nodes="Jetty, late answers"),
     *(from_wsdl(name) for name in CLIENTS),
     *(rewritten(name, scheme) for name in CLIENTS for scheme in ("http", "https") if (name, scheme) != ("zeep", "https")),
     encrypted,
