@@ -131,6 +131,20 @@ fn who_is_slow_keeps_its_place_where_that_is_wanted() {
 }
 
 #[test]
+fn a_node_is_free_although_a_stream_of_http_2_is_read_slowly() {
+    let node = node();
+    let castile = one_place(&node, "256KiB", "queue_timeout: 10s, make_way: none");
+    let client = crate::http2::Client::with_window(castile.address("public"), 1000);
+    let medium = MEDIUM.to_string();
+    let answer = client.ask_slowly(&[("x-bytes", &medium)], || {
+        assert_eq!(castile.ask(want(2, "")).status(), 200);
+        assert!(castile.gateway.pressure.ahead() > 0, "the answer is held");
+    });
+    assert_eq!(answer.body().len(), MEDIUM);
+    eventually("the memory is given back", || castile.gateway.pressure.ahead() == 0);
+}
+
+#[test]
 fn over_tls_a_slow_reader_gets_every_byte_once() {
     let pattern = |length: usize| -> Vec<u8> { (0..length as u32 / 4).flat_map(u32::to_be_bytes).collect() };
     let node = Node::answering(move |request| {
