@@ -52,6 +52,10 @@ impl Answer {
         self.head.headers.get(name)?.to_str().ok()
     }
 
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -66,11 +70,17 @@ pub struct Client {
 impl Client {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
+        Self::with_window(address, 1 << 20)
+    }
+
+    /// Connects; the client takes so many bytes of an answer that it has not read.
+    pub fn with_window(address: SocketAddr, bytes: u32) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let sender = runtime.block_on(async {
             let stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
-            let (sender, connection) =
-                http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("it speaks HTTP/2");
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.initial_stream_window_size(bytes);
+            let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.expect("it speaks HTTP/2");
             tokio::spawn(async move { drop(connection.await) });
             sender
         });
@@ -112,6 +122,20 @@ impl Client {
             answers
         };
         self.runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await.expect("answers in time") })
+    }
+
+    /// Sends a request and reads the head of its answer; then the body, once the work is done.
+    pub fn ask_slowly(&self, fields: &[(&str, &str)], meanwhile: impl FnOnce()) -> Answer {
+        let mut request = http::Request::get("http://h/app");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Whole(None)).expect("a request");
+        let answer = self.runtime.block_on(self.sender.clone().send_request(request)).expect("an answer");
+        meanwhile();
+        let (head, body) = answer.into_parts();
+        let body = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, whole(body)).await });
+        Answer { head, body: body.expect("the answer in time") }
     }
 
     /// Sends a request and goes away before its answer.

@@ -4,6 +4,7 @@ use std::net::TcpStream;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::support::soap::{envelope, post};
+use crate::support::tls::Authority;
 use crate::support::{Castile, Node, Peer, chunked, config, eventually, ok};
 
 /// More than the systems of both sides hold for a client with a small window.
@@ -29,10 +30,14 @@ fn node() -> Node {
 
 /// A client of which the system takes only little that it has not read.
 fn small_window(castile: &Castile) -> Peer {
+    Peer::plain(connect(castile))
+}
+
+fn connect(castile: &Castile) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a buffer can be small");
     socket.connect(&castile.address("public").into()).expect("the address is listened on");
-    Peer::plain(TcpStream::from(socket))
+    socket.into()
 }
 
 /// One request at a time, and one worker, so that it has the node connection that is free.
@@ -123,4 +128,49 @@ fn who_is_slow_keeps_its_place_where_that_is_wanted() {
     let (mut slow, next) = next_to_slow_reader(&castile, &node, LARGE, "");
     assert_eq!(next, 503);
     assert_eq!(slow.answer().body.len(), LARGE);
+}
+
+#[test]
+fn a_node_is_free_although_a_stream_of_http_2_is_read_slowly() {
+    let node = node();
+    let castile = one_place(&node, "256KiB", "queue_timeout: 10s, make_way: none");
+    let client = crate::http2::Client::with_window(castile.address("public"), 1000);
+    let medium = MEDIUM.to_string();
+    let answer = client.ask_slowly(&[("x-bytes", &medium)], || {
+        assert_eq!(castile.ask(want(2, "")).status(), 200);
+        assert!(castile.gateway.pressure.ahead() > 0, "the answer is held");
+    });
+    assert_eq!(answer.body().len(), MEDIUM);
+    eventually("the memory is given back", || castile.gateway.pressure.ahead() == 0);
+}
+
+#[test]
+fn over_tls_a_slow_reader_gets_every_byte_once() {
+    let pattern = |length: usize| -> Vec<u8> { (0..length as u32 / 4).flat_map(u32::to_be_bytes).collect() };
+    let node = Node::answering(move |request| {
+        let bytes = request.field("x-bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
+        ok("Content-Type: text/xml\r\n", pattern(bytes))
+    });
+    let authority = Authority::new("servers");
+    let identity = authority.sign("gateway.test");
+    let tls = format!("tls: {{certificate: '{}', key: '{}'}}", identity.certificate.display(), identity.key.display());
+    let limits = "limits: {requests: 1, queue_timeout: 10s, make_way: none}";
+    let castile = Castile::start(
+        &config(&[&node], limits).replace("address: '127.0.0.1:0'", &format!("address: '127.0.0.1:0', {tls}")),
+    );
+    for (bytes, next_waits) in [(MEDIUM, false), (LARGE, true)] {
+        let before = node.count();
+        let mut slow = authority.connect_over(connect(&castile), "gateway.test", None);
+        slow.send(want(bytes, ""));
+        node.wait_for(before + 1);
+        let mut next = authority.connect(castile.address("public"), "gateway.test", None);
+        next.send(want(4, ""));
+        if !next_waits {
+            assert_eq!(next.answer().status(), 200);
+        }
+        assert!(slow.answer().body == pattern(bytes), "{bytes}");
+        if next_waits {
+            assert_eq!(next.answer().status(), 200);
+        }
+    }
 }

@@ -27,6 +27,8 @@ pub struct Wire {
     chunked: bool,
     chunk_left: usize,
     last_written: bool,
+    /// TLS holds what its connection has not taken yet.
+    unflushed: bool,
 }
 
 /// What reading a body came to.
@@ -56,6 +58,7 @@ impl Wire {
             chunked: false,
             chunk_left: 0,
             last_written: true,
+            unflushed: false,
         }
     }
 
@@ -197,8 +200,7 @@ impl Wire {
 
     /// Sends `data`, or some of it: how many bytes of it were taken. `last`: no data comes behind it.
     ///
-    /// With `last`, ready only when everything is on its way, or some of `data` is left; call until all is taken and
-    /// [`Wire::is_sent`].
+    /// With `last`, call until all is taken and [`Wire::is_sent`]: TLS may have taken what is not on its way yet.
     pub fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -230,8 +232,10 @@ impl Wire {
             let all = head.len() + now.len() + tail.bytes().len();
             if all == 0 {
                 self.last_written |= ends;
-                ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-                return Poll::Ready(Ok(taken));
+                let flushed = Pin::new(&mut self.stream).poll_flush(cx)?;
+                self.unflushed = flushed.is_pending();
+                // What TLS has taken it keeps: it must not be handed to it once more.
+                return if taken > 0 { Poll::Ready(Ok(taken)) } else { flushed.map(|()| Ok(0)) };
             }
             let slices = [IoSlice::new(head), IoSlice::new(now), IoSlice::new(tail.bytes())];
             let wrote = match Pin::new(&mut self.stream).poll_write_vectored(cx, &slices) {
@@ -275,12 +279,14 @@ impl Wire {
         }
         self.output.clear();
         self.sent = 0;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.unflushed = flushed.is_pending();
+        flushed
     }
 
     /// Whether the message has gone out whole.
     pub fn is_sent(&self) -> bool {
-        self.last_written && !self.has_output()
+        self.last_written && !self.has_output() && !self.unflushed
     }
 }
 
