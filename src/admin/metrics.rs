@@ -38,6 +38,7 @@ pub fn text(gateway: &Gateway) -> String {
     text.many(m::CLIENT_CONNECTIONS_REFUSED, refused.iter().map(|(labels, count)| (&labels[..], *count as f64)));
     text.one(m::BUFFER_BYTES, pressure.buffers() as f64);
     text.one(m::BUFFER_BYTES_MAX, limits.buffers as f64);
+    text.one(m::READ_AHEAD_BYTES, pressure.ahead() as f64);
 
     let events: Vec<_> = gateway.affinity.counters().each().map(|(name, count)| ([("event", name)], count)).collect();
     text.many(m::AFFINITY_EVENTS, events.iter().map(|(labels, count)| (&labels[..], *count as f64)));

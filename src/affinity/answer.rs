@@ -109,6 +109,8 @@ impl Visit {
                 Phase::Live => {}
                 Phase::Lingering | Phase::Lost | Phase::Gone => return false,
             }
+            // Who brings one of these keys has had this answer.
+            state.answered = true;
             for &LearntKey { fingerprint: key, name, .. } in pins {
                 if state.has(key) {
                     learning.known += 1;
@@ -166,7 +168,7 @@ impl Visit {
             }
             let lost = end.lost && !self.known.is_empty();
             if lost || end.ended {
-                self.end(&conversation, &mut state, lost, policy, now);
+                self.end(&conversation, &mut state, (lost, end.is_told), policy, now);
             } else if end.outcome == Outcome::Success
                 && state.phase == Phase::Lingering
                 && state.node == self.node
@@ -183,7 +185,14 @@ impl Visit {
     }
 
     /// Ends the conversation; keys that this answer taught begin a new one.
-    fn end(&mut self, conversation: &Arc<Conversation>, state: &mut State, lost: bool, policy: &Policy, now: Now) {
+    fn end(
+        &mut self,
+        conversation: &Arc<Conversation>,
+        state: &mut State,
+        (lost, is_told): (bool, bool),
+        policy: &Policy,
+        now: Now,
+    ) {
         if matches!(state.phase, Phase::Gone | Phase::Lost) {
             return;
         }
@@ -199,7 +208,10 @@ impl Visit {
         if !fresh.is_empty() {
             affinity.bequeath((conversation, state), &fresh, self.node, policy, now);
         }
-        if lost || policy.linger.is_zero() {
+        if lost && is_told {
+            // Parallel calls are to hear the same.
+            affinity.keep_for(state, Phase::Lost, policy.tombstone, now);
+        } else if lost || policy.linger.is_zero() {
             affinity.retire(conversation, state, Leaves::Quietly);
         } else {
             affinity.keep_for(state, Phase::Lingering, policy.linger, now);
@@ -224,6 +236,19 @@ impl Affinity {
 
     /// A key has been taken from this conversation. Its node is returned.
     pub(super) fn disown(&self, conversation: &Arc<Conversation>, key: Fingerprint) -> NodeId {
+        let node = self.dispossess(conversation, key);
+        self.with_owner(key, |owner| self.report(owner, || What::Bound(Keys::from_slice(&[key]))));
+        node
+    }
+
+    /// As [`Affinity::disown`], where another table says whose the key is: nothing was bound here.
+    pub(super) fn disown_heard(&self, conversation: &Arc<Conversation>, key: Fingerprint) -> NodeId {
+        let node = self.dispossess(conversation, key);
+        self.with_owner(key, |owner| self.report_heard(owner, || What::Bound(Keys::from_slice(&[key]))));
+        node
+    }
+
+    fn dispossess(&self, conversation: &Arc<Conversation>, key: Fingerprint) -> NodeId {
         let mut state = conversation.lock();
         let had = state.forget(key).is_some();
         if state.keys.is_empty() && state.in_flight == 0 && state.phase != Phase::Gone {
@@ -231,22 +256,19 @@ impl Affinity {
         } else if had && state.phase != Phase::Gone {
             self.report(&mut state, || What::Unbound(Keys::from_slice(&[key])));
         }
-        let node = state.node;
-        drop(state);
-        self.report_owner(key);
-        node
+        state.node
     }
 
-    /// Tells once more whose a key is that changed hands: of two that bound it in the same instant, the first may have told
+    /// Whose a key is that changed hands is told once more: of two that bound it in the same instant, the first may have told
     /// of it last, and would be taken for its owner.
-    fn report_owner(&self, key: Fingerprint) {
+    fn with_owner(&self, key: Fingerprint, tell: impl FnOnce(&mut State)) {
         if !self.journal().is_on() {
             return;
         }
         if let Some(owner) = self.table.get(key) {
             let mut state = owner.lock();
             if state.has(key) {
-                self.report(&mut state, || What::Bound(Keys::from_slice(&[key])));
+                tell(&mut state);
             }
         }
     }

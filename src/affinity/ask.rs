@@ -106,6 +106,9 @@ pub struct End {
     pub outcome: Outcome,
     /// A `lost` condition held. Counts only where the request carried a known key.
     pub lost: bool,
+    /// Where it is lost: the client hears it from us, not by the node's answer. Then whoever brings the keys within
+    /// [`Policy::tombstone`] hears it too.
+    pub is_told: bool,
     /// An `end` condition held. Never fires on a Fault: the caller's conditions see to that.
     pub ended: bool,
     /// The answer told the time to live (`ttl.from`); capped by [`Policy::max`].
@@ -115,7 +118,7 @@ pub struct End {
 impl End {
     /// An answer that says nothing about its conversation.
     pub fn of(outcome: Outcome) -> Self {
-        Self { outcome, lost: false, ended: false, ttl: None }
+        Self { outcome, lost: false, is_told: false, ended: false, ttl: None }
     }
 }
 

@@ -46,8 +46,8 @@ pub struct Restored {
 pub enum Rule {
     /// The conversation used last has it.
     Latest,
-    /// The other table is right.
-    Theirs,
+    /// The other table is right. Nothing after this position of the journal here had reached it.
+    Theirs(u64),
     /// The other table is right, unless it could not know what was bound here: nothing after this position of the journal here
     /// had reached it. With [`Rule::Theirs`] on the other side both tables come to say the same.
     UnlessLater(u64),
@@ -58,8 +58,16 @@ impl Rule {
     fn is_theirs(self, own: &State, last_used: u64) -> bool {
         match self {
             Self::Latest => own.last_used <= last_used,
-            Self::Theirs => true,
+            Self::Theirs(_) => true,
             Self::UnlessLater(known) => own.position <= known,
+        }
+    }
+
+    /// Whether the other table knew of this conversation when it said its word, all its keys considered.
+    fn was_known(self, own: &State) -> bool {
+        match self {
+            Self::Latest => false,
+            Self::Theirs(known) | Self::UnlessLater(known) => own.position <= known,
         }
     }
 }
@@ -196,7 +204,7 @@ impl Affinity {
             self.report_heard(&mut state, || What::Bound(record.keys.clone()));
         }
         for (previous, key) in taken {
-            conflicts += usize::from(self.disown(&previous, key) != node);
+            conflicts += usize::from(self.disown_heard(&previous, key) != node);
         }
         self.counters.conflicts.fetch_add(conflicts as u64, std::sync::atomic::Ordering::Relaxed);
         Ok((conversation, conflicts))
@@ -204,7 +212,7 @@ impl Affinity {
 
     /// Tells of a change that was heard from another table: others may have to know, but nobody here waits for that, and the
     /// other table needs not be told.
-    fn report_heard(&self, state: &mut State, what: impl FnOnce() -> What) {
+    pub(super) fn report_heard(&self, state: &mut State, what: impl FnOnce() -> What) {
         let own = state.position;
         self.report(state, what);
         state.position = own;
@@ -221,6 +229,43 @@ impl Affinity {
     }
 }
 
+/// Which conversation here is which one there.
+#[derive(Debug, Default)]
+struct Pairs {
+    /// By the number there, with the time at which it began there.
+    ours: HashMap<u32, (u64, Arc<Conversation>)>,
+    /// The number there, by the address of the one here, which is its own as long as it is held above.
+    theirs: HashMap<usize, u32>,
+}
+
+impl Pairs {
+    fn ours(&self, record: &Record) -> Option<&Arc<Conversation>> {
+        self.ours.get(&record.id).filter(|(created, _)| *created == record.created.0).map(|(_, ours)| ours)
+    }
+
+    fn is_anothers(&self, ours: &Arc<Conversation>, id: u32) -> bool {
+        self.theirs.get(&address(ours)).is_some_and(|number| *number != id)
+    }
+
+    fn pair(&mut self, record: &Record, ours: &Arc<Conversation>) {
+        self.part(record.id);
+        if let Some(before) = self.theirs.insert(address(ours), record.id) {
+            self.ours.remove(&before);
+        }
+        self.ours.insert(record.id, (record.created.0, Arc::clone(ours)));
+    }
+
+    fn part(&mut self, id: u32) {
+        if let Some((_, ours)) = self.ours.remove(&id) {
+            self.theirs.remove(&address(&ours));
+        }
+    }
+}
+
+fn address(conversation: &Arc<Conversation>) -> usize {
+    Arc::as_ptr(conversation).addr()
+}
+
 /// Follows the table of another process: applies what its journal tells, in that order.
 ///
 /// Meanwhile this table may be in use: what both know is merged. Keys are added, never replaced as a whole; of two
@@ -230,8 +275,7 @@ impl Affinity {
 pub struct Follower {
     affinity: Arc<Affinity>,
     nodes: Nodes,
-    /// The conversations of the other table, by their numbers there.
-    known: HashMap<u32, Arc<Conversation>>,
+    pairs: Pairs,
     /// What came of it so far; `stale` and `renumbered` mean nothing here.
     pub sum: Restored,
 }
@@ -239,7 +283,7 @@ pub struct Follower {
 impl Follower {
     /// Nothing heard yet.
     pub fn new(affinity: Arc<Affinity>) -> Self {
-        Self { affinity, nodes: Nodes::default(), known: HashMap::new(), sum: Restored::default() }
+        Self { affinity, nodes: Nodes::default(), pairs: Pairs::default(), sum: Restored::default() }
     }
 
     /// The other table has changed.
@@ -251,10 +295,10 @@ impl Follower {
     pub fn apply_by(&mut self, change: &Change, rule: Rule, now: Now) {
         self.affinity.tell(now);
         let Change { what, record } = change;
-        let mine = self.find(what, record);
+        let mine = self.find(what, record, rule);
         let is_gone = matches!(what, What::Gone { .. });
         if is_gone {
-            self.known.remove(&record.id);
+            self.pairs.part(record.id);
         }
         match mine {
             Some(conversation) => self.change(&conversation, what, record, rule, now),
@@ -271,27 +315,35 @@ impl Follower {
         }
     }
 
-    /// The conversation here that is the other table's one. Where both processes serve, it may have begun here, or in both at
-    /// once: then a key of both leads to it. A number alone is not believed, for the other table may have given it to another
-    /// conversation without a word if it did so because of what it heard from here.
-    fn find(&mut self, what: &What, record: &Record) -> Option<Arc<Conversation>> {
+    /// The conversation here that is the other table's one: the one that came by this number and began at that time, for the
+    /// other table may have given the number to another one without a word if it did so because of what it heard from here.
+    ///
+    /// Where both processes serve, it may have begun here, or in both at once: then a key of both leads to it. But a key also
+    /// leads to a conversation from which it was taken there; so one that is another one's there, or that the other table
+    /// knew of when it began this one, is not it.
+    fn find(&mut self, what: &What, record: &Record, rule: Rule) -> Option<Arc<Conversation>> {
+        if let Some(known) = self.pairs.ours(record)
+            && known.lock().phase != Phase::Gone
+        {
+            return Some(Arc::clone(known));
+        }
         let told: &[Fingerprint] = match what {
             What::Bound(keys) | What::Unbound(keys) => keys,
             _ => &[],
         };
-        let keys = || record.keys.iter().chain(told).copied();
-        if let Some(known) = self.known.get(&record.id) {
-            let state = known.lock();
-            if state.phase != Phase::Gone && (state.created == record.created.0 || keys().any(|key| state.has(key))) {
-                return Some(Arc::clone(known));
-            }
-        }
         let (node, _) = self.nodes.find(&self.affinity, record);
-        let found = keys().filter_map(|key| self.affinity.table.get(key)).find(|conversation| {
+        let keys = record.keys.iter().chain(told).copied();
+        let found = keys.filter_map(|key| self.affinity.table.get(key)).find(|conversation| {
+            if self.pairs.is_anothers(conversation, record.id) {
+                return false;
+            }
             let state = conversation.lock();
-            state.phase != Phase::Gone && (state.node == node || *what == What::Moved)
+            let is_possible = state.phase != Phase::Gone && (state.node == node || *what == What::Moved);
+            // The first word of one that began there too is that it was bound.
+            let is_twin = matches!(what, What::Bound(_) | What::Present) && !rule.was_known(&state);
+            is_possible && (state.created == record.created.0 || is_twin)
         })?;
-        self.known.insert(record.id, Arc::clone(&found));
+        self.pairs.pair(record, &found);
         Some(found)
     }
 
@@ -308,7 +360,7 @@ impl Follower {
                 self.sum.homeless += usize::from(!configured);
                 self.sum.conflicts += conflicts;
                 self.affinity.spare_at(slot);
-                self.known.insert(record.id, conversation);
+                self.pairs.pair(record, &conversation);
             }
             Err(LeftOut::Expired) => self.sum.expired += 1,
             Err(LeftOut::Full) => self.sum.full += 1,
@@ -412,7 +464,7 @@ impl Follower {
             state.node
         };
         for (previous, key) in taken {
-            if affinity.disown(&previous, key) != node {
+            if affinity.disown_heard(&previous, key) != node {
                 self.sum.conflicts += 1;
                 count(&affinity.counters.conflicts);
             }

@@ -9,7 +9,7 @@ use super::conversation::{Phase, State};
 use super::place::{Choice, admit};
 use super::{Affinity, Ask, Code, Conversation, Now, Outcome, Refusal};
 use crate::session::{Fingerprint, RequestKeys, WeakKey};
-use crate::upstream::{InFlight, NodeId};
+use crate::upstream::{InFlight, Live, NodeId};
 
 /// One request from its placement to the end of its answer.
 ///
@@ -174,9 +174,20 @@ impl Visit {
         self.admitted = self.affinity.registry.live(node).map(|live| live.enter());
     }
 
-    /// The node has answered whole: it has one request less from now on.
+    /// The machine at which the request has a place now.
+    pub fn place(&self) -> Option<&Arc<Live>> {
+        self.admitted.as_ref().map(InFlight::live)
+    }
+
+    /// The node has answered whole: it has one request less from now on. To be said before the client has all of it, so
+    /// that its next request confirms the conversation, however early it comes.
     pub fn leave_node(&mut self) {
         self.admitted = None;
+        if matches!(self.code, Code::First | Code::Joined)
+            && let Some(conversation) = &self.conversation
+        {
+            conversation.lock().answered = true;
+        }
     }
 
     /// The node accepted no byte of the request (`attempts` times, for a conversation that exists): another node, where

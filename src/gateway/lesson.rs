@@ -134,7 +134,7 @@ impl<'a> Lesson<'a> {
         let story = self.story(keys);
         let lost = !self.visit.known().is_empty() && rules.lost(&request, &response, &story).is_some();
         let ended = rules.ended(&request, &response, &story);
-        End { outcome, lost, ended, ttl: rules.ttl_told(&response) }
+        End { lost, ended, ttl: rules.ttl_told(&response), ..End::of(outcome) }
     }
 
     /// Whether the answer puts the blame on its node: a Receiver (Server) Fault, or a 5xx that is no Fault. Neither a Fault

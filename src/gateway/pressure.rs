@@ -52,6 +52,8 @@ pub struct Pressure {
     connections: AtomicUsize,
     /// Bytes of buffers in use, by worker.
     buffers: Mutex<Vec<Arc<AtomicU64>>>,
+    /// Bytes of answers read ahead for slow clients.
+    ahead: AtomicU64,
     refused: [AtomicU64; 4],
     /// When a connection was last refused for it; 0 = not since it was told that there is room again.
     refused_at: [AtomicU64; 4],
@@ -78,14 +80,16 @@ impl Pressure {
         self.connections.load(Relaxed)
     }
 
-    /// A client connection begins.
-    pub fn enter(&self) {
+    /// A client connection begins, whether or not there is room. `of_listener`: connections of its listener that stand.
+    pub fn enter(&self, of_listener: &AtomicUsize) {
         self.connections.fetch_add(1, Relaxed);
+        of_listener.fetch_add(1, Relaxed);
     }
 
     /// A client connection has ended.
-    pub fn leave(&self) {
+    pub fn leave(&self, of_listener: &AtomicUsize) {
         self.connections.fetch_sub(1, Relaxed);
+        of_listener.fetch_sub(1, Relaxed);
     }
 
     /// Where one more worker says how many bytes its buffers hold.
@@ -100,20 +104,57 @@ impl Pressure {
         self.buffers.lock().iter().map(|bytes| bytes.load(Relaxed)).sum()
     }
 
-    /// What keeps one more connection away, if anything does. `of_listener`: connections of its listener that stand.
-    pub fn looks(
+    /// Takes so many bytes more for answers that are read ahead. False, and nothing taken, if they were more than `most` then.
+    pub fn read_ahead(&self, bytes: u64, most: u64) -> bool {
+        let more = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= most);
+        self.ahead.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+
+    /// Gives them back.
+    pub fn passed_on(&self, bytes: u64) {
+        self.ahead.fetch_sub(bytes, Relaxed);
+    }
+
+    /// Bytes of answers read ahead.
+    pub fn ahead(&self) -> u64 {
+        self.ahead.load(Relaxed)
+    }
+
+    /// A client connection begins if there is room for it; looking and counting are one step, as several workers accept at
+    /// once.
+    ///
+    /// # Errors
+    /// What keeps it away; nothing is counted then.
+    pub fn admit(
         &self,
         limits: &model::ProcessLimits,
         listener: &model::Listener,
-        of_listener: usize,
-    ) -> Option<Scarce> {
-        if self.connections() >= self.connections_max(limits) {
-            return Some(Scarce::Connections);
+        of_listener: &AtomicUsize,
+    ) -> Result<(), Scarce> {
+        if self.buffers() >= limits.buffers {
+            return Err(Scarce::Buffers);
         }
-        if listener.limits.connections.is_some_and(|most| of_listener >= most as usize) {
-            return Some(Scarce::Listener);
+        if !enter_below(&self.connections, self.connections_max(limits)) {
+            return Err(Scarce::Connections);
         }
-        (self.buffers() >= limits.buffers).then_some(Scarce::Buffers)
+        let most = listener.limits.connections.map_or(usize::MAX, |most| most as usize);
+        if !enter_below(of_listener, most) {
+            self.connections.fetch_sub(1, Relaxed);
+            return Err(Scarce::Listener);
+        }
+        Ok(())
+    }
+
+    /// Whether one more connection would be kept away.
+    pub fn is_full(
+        &self,
+        limits: &model::ProcessLimits,
+        listener: &model::Listener,
+        of_listener: &AtomicUsize,
+    ) -> bool {
+        self.connections() >= self.connections_max(limits)
+            || listener.limits.connections.is_some_and(|most| of_listener.load(Relaxed) >= most as usize)
+            || self.buffers() >= limits.buffers
     }
 
     /// Takes note that a connection was refused. True if that is a change that is worth telling.
@@ -137,6 +178,11 @@ impl Pressure {
     }
 }
 
+/// Counts one more, unless there are `most`.
+fn enter_below(count: &AtomicUsize, most: usize) -> bool {
+    count.fetch_update(Relaxed, Relaxed, |count| (count < most).then_some(count + 1)).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +197,29 @@ mod tests {
         pressure.set_descriptors(10);
         assert_eq!(pressure.connections_max(&limits), 1);
         assert_eq!(pressure.connections_max(&model::ProcessLimits { connections: Some(7), ..limits }), 7);
+    }
+
+    #[test]
+    fn workers_that_accept_at_once_take_no_more_than_there_is_room_for() {
+        let yaml = "listeners: [{name: a, address: '127.0.0.1:0', limits: {connections: 5}}, {name: b, address: '127.0.0.2:0'}]\n\
+                    routes: [{upstream: u}]\nupstreams: {u: {nodes: [{name: n, url: 'http://127.0.0.1:1'}]}}\n";
+        let config = crate::config::Config::parse(yaml, "test.yaml").expect("a good file").config;
+        let limits = model::ProcessLimits { connections: Some(8), ..Default::default() };
+        for _ in 0..50 {
+            let (pressure, standing) = (Pressure::default(), [AtomicUsize::new(0), AtomicUsize::new(0)]);
+            let admit = |of: usize| pressure.admit(&limits, &config.listeners[of], &standing[of]);
+            let admitted = move |of| (0..6).filter(|_| admit(of).is_ok()).count();
+            let [a, b] = std::thread::scope(|scope| {
+                [[0; 4], [1; 4]]
+                    .map(|four| four.map(|of| scope.spawn(move || admitted(of))))
+                    .map(|four| four.map(|thread| thread.join().expect("no panic")).iter().sum::<usize>())
+            });
+            assert!(a <= 5 && a + b <= 8, "{a} and {b}");
+            assert_eq!(pressure.connections(), a + b);
+            assert!(standing[0].load(Relaxed) == a && standing[1].load(Relaxed) == b);
+            while admit(1).is_ok() {}
+            assert_eq!((pressure.connections(), admit(0)), (8, Err(Scarce::Connections)));
+        }
     }
 
     #[test]

@@ -211,7 +211,7 @@ impl Link {
         loop {
             match message::read(&mut from, &mut body, &mut names)? {
                 Message::Change { position, known, change } => {
-                    let rule = if self.0.succeeds { Rule::UnlessLater(known) } else { Rule::Theirs };
+                    let rule = if self.0.succeeds { Rule::UnlessLater(known) } else { Rule::Theirs(known) };
                     APPLYING.set(self.0.number);
                     follower.apply_by(&change, rule, self.0.gateway.now());
                     APPLYING.set(0);

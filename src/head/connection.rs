@@ -1,6 +1,16 @@
 //! What concerns one connection only: hop-by-hop fields and persistence (RFC 9110 §7.6.1, RFC 9112 §9.3).
 
-use super::{Fields, Name, Version};
+use super::{Fields, Name, NameSet, Version};
+
+/// What concerns one connection only, whether `Connection` names it or not.
+const HOP_BY_HOP: NameSet = NameSet::of(&[
+    Name::Connection,
+    Name::KeepAlive,
+    Name::ProxyConnection,
+    Name::Te,
+    Name::Upgrade,
+    Name::Http2Settings,
+]);
 
 /// Removes the fields that concern the connection a message came by.
 ///
@@ -12,6 +22,9 @@ use super::{Fields, Name, Version};
 /// `Trailer` stays, because trailers are passed on. `Transfer-Encoding` stays too: whoever sends the message on says how it is framed
 /// (`proxy::forwarding`), in the same place.
 pub fn remove_hop_by_hop(fields: &mut Fields) {
+    if !fields.may_have(HOP_BY_HOP) {
+        return;
+    }
     let nominated: smallvec::SmallVec<[Box<[u8]>; 2]> =
         options(fields).filter(|option| Name::of(option) == Name::Other).map(Box::from).collect();
     fields.retain(|field| match field.known {

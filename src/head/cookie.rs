@@ -148,8 +148,10 @@ struct Pairs<'a> {
 
 impl<'a> Pairs<'a> {
     fn of(line: &'a [u8]) -> Self {
-        let has = |text: &[u8]| memchr::memmem::find(line, text).is_some();
-        Self { rest: line, rfc2109: has(b"$Version") || has(b"$version") }
+        // Hardly any line has a `$`.
+        let mut dollars = memchr::memchr_iter(b'$', line).map(|at| &line[at..]);
+        let rfc2109 = dollars.any(|rest| rest.starts_with(b"$Version") || rest.starts_with(b"$version"));
+        Self { rest: line, rfc2109 }
     }
 }
 

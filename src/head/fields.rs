@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::name::Name;
+
 /// A range of the head's buffer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Span {
@@ -9,91 +11,11 @@ pub(super) struct Span {
     end: u32,
 }
 
-/// The field names that Castile itself reads. `Other` is every other name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
-pub enum Name {
-    Other,
-    Host,
-    ContentLength,
-    TransferEncoding,
-    Connection,
-    Cookie,
-    SetCookie,
-    ContentType,
-    ContentEncoding,
-    Expect,
-    Upgrade,
-    SoapAction,
-    Te,
-    Trailer,
-    KeepAlive,
-    ProxyConnection,
-    Forwarded,
-    XForwardedFor,
-    XForwardedProto,
-    XForwardedHost,
-    XForwardedPort,
-    Via,
-    Authorization,
-    WwwAuthenticate,
-    Location,
-    Accept,
-    AcceptEncoding,
-    XRequestId,
-    Http2Settings,
-    Date,
-}
-
-impl Name {
-    /// Which known field `name` is; letters in any case.
-    pub fn of(name: &[u8]) -> Name {
-        // By length first: a name that nobody asks for costs one comparison at most.
-        let candidates: &[(&str, Name)] = match name.len() {
-            2 => &[("te", Name::Te)],
-            3 => &[("via", Name::Via)],
-            4 => &[("host", Name::Host), ("date", Name::Date)],
-            6 => &[("cookie", Name::Cookie), ("accept", Name::Accept), ("expect", Name::Expect)],
-            7 => &[("trailer", Name::Trailer), ("upgrade", Name::Upgrade)],
-            8 => &[("location", Name::Location)],
-            9 => &[("forwarded", Name::Forwarded)],
-            10 => &[
-                ("connection", Name::Connection),
-                ("set-cookie", Name::SetCookie),
-                ("soapaction", Name::SoapAction),
-                ("keep-alive", Name::KeepAlive),
-            ],
-            12 => &[("content-type", Name::ContentType), ("x-request-id", Name::XRequestId)],
-            13 => &[("authorization", Name::Authorization)],
-            14 => &[("content-length", Name::ContentLength), ("http2-settings", Name::Http2Settings)],
-            15 => &[("x-forwarded-for", Name::XForwardedFor), ("accept-encoding", Name::AcceptEncoding)],
-            16 => &[
-                ("content-encoding", Name::ContentEncoding),
-                ("x-forwarded-host", Name::XForwardedHost),
-                ("x-forwarded-port", Name::XForwardedPort),
-                ("proxy-connection", Name::ProxyConnection),
-                ("www-authenticate", Name::WwwAuthenticate),
-            ],
-            17 => &[("transfer-encoding", Name::TransferEncoding), ("x-forwarded-proto", Name::XForwardedProto)],
-            _ => &[],
-        };
-        // Then by the first and the last letter, which part nearly all that are left. In a token, bit 5 is all that
-        // tells capitals from small letters.
-        let [first, .., last] = name else { return Name::Other };
-        let ends = (first | 0x20, last | 0x20);
-        for (text, known) in candidates {
-            let text = text.as_bytes();
-            if ends == (text[0], text[text.len() - 1]) && name.eq_ignore_ascii_case(text) {
-                return *known;
-            }
-        }
-        Name::Other
-    }
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Line {
     known: Name,
+    /// Whether it stands in the buffer as it goes out: `name: value`, CRLF.
+    is_laid_out: bool,
     name: Span,
     value: Span,
 }
@@ -110,10 +32,47 @@ pub struct Field<'a> {
 }
 
 /// The fields of a head, in the order received. Equal names are kept apart, letters stay as they came.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Fields {
     raw: Vec<u8>,
     lines: Vec<Line>,
+    seen: NameSet,
+}
+
+/// Names of which there may be lines: nearly everybody who asks for a name asks for one that is not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NameSet(u64);
+
+impl NameSet {
+    /// So many names.
+    pub const fn of(names: &[Name]) -> Self {
+        let mut set = 0;
+        let mut at = 0;
+        while at < names.len() {
+            set |= 1 << names[at] as u8;
+            at += 1;
+        }
+        Self(set)
+    }
+
+    fn add(&mut self, name: Name) {
+        self.0 |= 1 << name as u8;
+    }
+}
+
+impl Clone for Fields {
+    fn clone(&self) -> Self {
+        Self { raw: self.raw.clone(), lines: self.lines.clone(), seen: self.seen }
+    }
+
+    /// Keeps the buffers.
+    fn clone_from(&mut self, source: &Self) {
+        self.raw.clear();
+        self.raw.extend_from_slice(&source.raw);
+        self.lines.clear();
+        self.lines.extend_from_slice(&source.lines);
+        self.seen = source.seen;
+    }
 }
 
 impl Fields {
@@ -121,6 +80,17 @@ impl Fields {
     pub fn clear(&mut self) {
         self.raw.clear();
         self.lines.clear();
+        self.seen = NameSet::default();
+    }
+
+    /// Whether there may be a line with one of these names. False: there is none.
+    pub fn may_have(&self, names: NameSet) -> bool {
+        self.seen.0 & names.0 != 0
+    }
+
+    fn add(&mut self, line: Line) {
+        self.seen.add(line.known);
+        self.lines.push(line);
     }
 
     /// Number of field lines.
@@ -144,12 +114,16 @@ impl Fields {
 
     /// The value of the first line with this known name.
     pub fn known(&self, name: Name) -> Option<&[u8]> {
+        if !self.may_have(NameSet::of(&[name])) {
+            return None;
+        }
         self.lines.iter().find(|line| line.known == name).map(|line| self.bytes(line.value))
     }
 
     /// The values of all lines with this known name, in order.
     pub fn all_known(&self, name: Name) -> impl Iterator<Item = &[u8]> {
-        self.lines.iter().filter(move |line| line.known == name).map(|line| self.bytes(line.value))
+        let lines = if self.may_have(NameSet::of(&[name])) { &self.lines[..] } else { &[] };
+        lines.iter().filter(move |line| line.known == name).map(|line| self.bytes(line.value))
     }
 
     /// The value of the first line with this name; letters in any case.
@@ -169,16 +143,11 @@ impl Fields {
 
     /// The same for a name whose [`Name`] the caller knows.
     pub(crate) fn push_known(&mut self, known: Name, name: &[u8], value: &[u8]) {
-        // Laid out as it goes out, see `write`.
-        self.raw.reserve(name.len() + value.len() + 4);
-        let name = self.keep(name);
-        self.raw.extend_from_slice(b": ");
-        let value = self.keep(value);
-        self.raw.extend_from_slice(b"\r\n");
-        self.lines.push(Line { known, name, value });
+        self.push_written(known, name, |out| out.extend_from_slice(value));
     }
 
-    /// Adds a field behind all others whose value is written in its place.
+    /// Adds a field behind all others whose value is written in its place. Laid out as it goes out, see `write`.
+    #[inline]
     pub(crate) fn push_written(&mut self, known: Name, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
         let name = self.keep(name);
         self.raw.extend_from_slice(b": ");
@@ -186,7 +155,17 @@ impl Fields {
         write(&mut self.raw);
         let value = Span { start, end: self.raw.len() as u32 };
         self.raw.extend_from_slice(b"\r\n");
-        self.lines.push(Line { known, name, value });
+        self.add(Line { known, is_laid_out: true, name, value });
+    }
+
+    /// Adds all lines of another head behind all others.
+    pub(crate) fn append(&mut self, other: &Self) {
+        let by = self.raw.len() as u32;
+        let moved = |span: Span| Span { start: span.start + by, end: span.end + by };
+        self.raw.extend_from_slice(&other.raw);
+        let lines = other.lines.iter();
+        self.lines.extend(lines.map(|line| Line { name: moved(line.name), value: moved(line.value), ..*line }));
+        self.seen.0 |= other.seen.0;
     }
 
     /// Appends all lines as HTTP/1 sends them: `name: value`, CRLF. Lines that stand so in the buffer, one behind the
@@ -194,23 +173,19 @@ impl Fields {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let mut run = 0..0;
         for line in &self.lines {
-            let (name, value) = (line.name, line.value);
-            let end = value.end as usize + 2;
-            let stands_so = value.start == name.end + 2
-                && self.raw.get(name.end as usize..value.start as usize) == Some(b": ")
-                && self.raw.get(value.end as usize..end) == Some(b"\r\n");
-            if stands_so && run.end == name.start as usize {
+            let (start, end) = (line.name.start as usize, line.value.end as usize + 2);
+            if line.is_laid_out && run.end == start {
                 run.end = end;
                 continue;
             }
             out.extend_from_slice(&self.raw[run]);
-            if stands_so {
-                run = name.start as usize..end;
+            if line.is_laid_out {
+                run = start..end;
             } else {
                 run = 0..0;
-                out.extend_from_slice(self.bytes(name));
+                out.extend_from_slice(self.bytes(line.name));
                 out.extend_from_slice(b": ");
-                out.extend_from_slice(self.bytes(value));
+                out.extend_from_slice(self.bytes(line.value));
                 out.extend_from_slice(b"\r\n");
             }
         }
@@ -227,10 +202,13 @@ impl Fields {
     ///
     /// The place of the line and the letters of its name stay.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
-        let value = self.keep(value);
         let known = Name::of(name);
+        if !self.may_have(NameSet::of(&[known])) {
+            return self.push_known(known, name, value);
+        }
+        let value = self.keep(value);
         let mut is_set = false;
-        let Self { raw, lines } = self;
+        let Self { raw, lines, .. } = self;
         lines.retain_mut(|line| {
             let same = line.known == known
                 && (known != Name::Other
@@ -238,13 +216,14 @@ impl Fields {
             let keep = !same || !is_set;
             if same && !is_set {
                 line.value = value;
+                line.is_laid_out = false;
                 is_set = true;
             }
             keep
         });
         if !is_set {
             let name = self.keep(name);
-            self.lines.push(Line { known, name, value });
+            self.add(Line { known, is_laid_out: false, name, value });
         }
     }
 
@@ -259,14 +238,19 @@ impl Fields {
                 Some(value) if value.is_empty() => {
                     self.lines.remove(index);
                 }
-                Some(value) => self.lines[index].value = self.keep(&value),
+                Some(value) => {
+                    self.lines[index].value = self.keep(&value);
+                    self.lines[index].is_laid_out = false;
+                }
             }
         }
     }
 
     /// Removes all lines with this known name.
     pub fn remove_known(&mut self, name: Name) {
-        self.lines.retain(|line| line.known != name);
+        if self.may_have(NameSet::of(&[name])) {
+            self.lines.retain(|line| line.known != name);
+        }
     }
 
     /// Removes all lines with this name; letters in any case.
@@ -276,7 +260,7 @@ impl Fields {
 
     /// Keeps the fields for which `keep` says so.
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
-        let Self { raw, lines } = self;
+        let Self { raw, lines, .. } = self;
         lines.retain(|line| {
             keep(Field {
                 known: line.known,
@@ -306,7 +290,25 @@ impl Fields {
         let name = self.placed(name);
         let value = self.placed(value);
         let known = Name::of(self.bytes(name));
-        self.lines.push(Line { known, name, value });
+        let (colon, end) = (name.end as usize, value.end as usize);
+        let is_laid_out = value.start == name.end + 2
+            && self.raw.get(colon..colon + 2) == Some(b": ")
+            && self.raw.get(end..end + 2) == Some(b"\r\n");
+        self.add(Line { known, is_laid_out, name, value });
+    }
+
+    /// Adds a field that lies at these places of a head that [`Fields::stand_in`] will give, with its name as it is there.
+    #[inline]
+    pub(crate) fn push_standing(&mut self, text: &[u8], name: Range<usize>, value: Range<usize>, is_laid_out: bool) {
+        let span = |range: Range<usize>| Span { start: range.start as u32, end: range.end as u32 };
+        self.add(Line { known: Name::of(text), is_laid_out, name: span(name), value: span(value) });
+    }
+
+    /// Takes over the head in which the lines lie.
+    pub(super) fn stand_in(&mut self, head: &[u8]) {
+        self.raw.clear();
+        self.raw.extend_from_slice(head);
+        debug_assert!(self.lines.iter().all(|line| line.value.end as usize <= head.len()));
     }
 
     pub(super) fn placed(&self, range: Range<usize>) -> Span {

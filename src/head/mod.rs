@@ -9,9 +9,11 @@ mod date;
 pub mod digits;
 mod fields;
 mod glob;
+mod name;
 
-pub use fields::{Field, Fields, Name};
+pub use fields::{Field, Fields, NameSet};
 pub use glob::is_like;
+pub use name::Name;
 
 use std::ops::Range;
 
@@ -29,13 +31,25 @@ pub enum Version {
 }
 
 /// The head of a request. Reused from request to request of a connection: [`Request::clear`] keeps the buffers.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Request {
     /// The version of the request line.
     pub version: Version,
     method: Span,
     target: Span,
     fields: Fields,
+}
+
+impl Clone for Request {
+    fn clone(&self) -> Self {
+        Self { fields: self.fields.clone(), ..*self }
+    }
+
+    /// Keeps the buffers.
+    fn clone_from(&mut self, source: &Self) {
+        (self.version, self.method, self.target) = (source.version, source.method, source.target);
+        self.fields.clone_from(&source.fields);
+    }
 }
 
 impl Default for Request {
@@ -69,6 +83,14 @@ impl Request {
     /// [`Fields::push_placed`] adds its fields.
     pub(crate) fn start_with(&mut self, version: Version, raw: &[u8], method: Range<usize>, target: Range<usize>) {
         self.fields.adopt(raw);
+        self.version = version;
+        self.method = self.fields.placed(method);
+        self.target = self.fields.placed(target);
+    }
+
+    /// Gives the lines that [`Fields::push_standing`] has added the head they stand in.
+    pub(crate) fn stand_in(&mut self, version: Version, raw: &[u8], method: Range<usize>, target: Range<usize>) {
+        self.fields.stand_in(raw);
         self.version = version;
         self.method = self.fields.placed(method);
         self.target = self.fields.placed(target);
@@ -150,7 +172,7 @@ impl Request {
 }
 
 /// The head of a response, interim (1xx) or final.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Response {
     /// The version of the status line.
     pub version: Version,
@@ -163,6 +185,18 @@ pub struct Response {
 /// A date as HTTP fields and cookies carry it, in seconds since 1970; `None` where it is none.
 pub fn unix_seconds(date: &[u8]) -> Option<i64> {
     date::unix_seconds(date)
+}
+
+impl Clone for Response {
+    fn clone(&self) -> Self {
+        Self { fields: self.fields.clone(), ..*self }
+    }
+
+    /// Keeps the buffers.
+    fn clone_from(&mut self, source: &Self) {
+        (self.version, self.status, self.reason) = (source.version, source.status, source.reason);
+        self.fields.clone_from(&source.fields);
+    }
 }
 
 impl Default for Response {
@@ -189,6 +223,14 @@ impl Response {
     /// [`Fields::push_placed`] adds its fields.
     pub(crate) fn start_with(&mut self, version: Version, status: u16, raw: &[u8], reason: Range<usize>) {
         self.fields.adopt(raw);
+        self.version = version;
+        self.status = status;
+        self.reason = self.fields.placed(reason);
+    }
+
+    /// Gives the lines that [`Fields::push_standing`] has added the head they stand in.
+    pub(crate) fn stand_in(&mut self, version: Version, status: u16, raw: &[u8], reason: Range<usize>) {
+        self.fields.stand_in(raw);
         self.version = version;
         self.status = status;
         self.reason = self.fields.placed(reason);

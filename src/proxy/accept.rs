@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::buffer::Buffer;
 use super::connection::{Connection, OwnConnections};
 use super::early::Early;
+use super::h2::Begin;
 use super::server::Command;
 use super::stream::Stream;
 use super::worker::{Load, Worker};
@@ -44,7 +45,12 @@ pub async fn accept(
     let standing = worker.loads.of_listener(configured);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = async {
+                while is_busy_refusing(&worker, &setup, &standing) {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                listener.accept().await
+            } => accepted,
             told = &mut stop => match told {
                 Ok(LeaveQueue) => return,
                 Err(_) => break,
@@ -68,6 +74,7 @@ pub async fn accept(
     // What waits in the socket's queue would be reset when it closes. A listener that a reload took away serves it as it
     // was last configured.
     while let Some(Ok((stream, peer))) = accept_now(&listener).await {
+        worker.gateway.pressure.enter(&standing);
         take(&worker, stream, peer, setup.clone(), &standing);
     }
 }
@@ -77,7 +84,7 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: Listen
     let pressure = &worker.gateway.pressure;
     let limits = worker.gateway.snapshot().config.limits;
     let now = worker.gateway.now();
-    if let Some(why) = pressure.looks(&limits, &setup.config, standing.load(Relaxed)) {
+    if let Err(why) = pressure.admit(&limits, &setup.config, standing) {
         if pressure.refuse(why, now) {
             let (listener, connections) = (&setup.config.name, pressure.connections());
             tracing::warn!(limit = why.text(), listener, connections, "new connections are refused");
@@ -88,6 +95,15 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: Listen
         tracing::info!(limit = relieved.text(), "new connections are taken again");
     }
     take(worker, stream, peer, setup, standing);
+}
+
+/// Whether there is neither room for a connection nor anybody to tell its client so: then it waits in the socket's queue, where
+/// it may have sent something and is not reset.
+fn is_busy_refusing(worker: &Worker, setup: &ListenerSetup, standing: &AtomicUsize) -> bool {
+    refuse::is_busy(worker, setup) && {
+        let limits = worker.gateway.snapshot().config.limits;
+        worker.gateway.pressure.is_full(&limits, &setup.config, standing)
+    }
 }
 
 /// The present set-up of a listener; `None` once a reload has taken it away.
@@ -103,7 +119,7 @@ async fn accept_now(listener: &TcpListener) -> Option<std::io::Result<(TcpStream
     .await
 }
 
-/// Serves a new connection here, or hands it to a worker with far fewer.
+/// Serves a new connection, which is counted, here, or hands it to a worker with far fewer.
 fn take(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, setup: ListenerSetup, standing: &Arc<AtomicUsize>) {
     let (least, count) = worker.loads.least();
     if least != worker.index && worker.loads.of(worker.index) >= count + LOAD_DIFFERENCE {
@@ -190,17 +206,16 @@ async fn serve_http(
     mut input: Buffer,
     is_h2: Option<bool>,
 ) {
-    let is_h2 = match is_h2 {
-        Some(is_h2) => is_h2,
-        None => match h2::begins_with_preface(worker, &connection, &mut stream, &mut input).await {
-            Some(is_h2) => is_h2,
-            None => return,
-        },
+    let begin = match is_h2 {
+        Some(true) => Some(Begin::Http2),
+        Some(false) => Some(Begin::Http1),
+        None => h2::look_for_preface(worker, &connection, &mut stream, &mut input).await,
     };
-    if is_h2 {
-        h2::serve(worker, connection, stream, input).await;
-    } else {
-        h1::server::serve(worker, &connection, stream, input).await;
+    match begin {
+        Some(Begin::Http1) => h1::server::serve(worker, &connection, stream, input).await,
+        Some(Begin::Http2) => h2::serve(worker, connection, stream, input).await,
+        Some(Begin::Broken) => h2::refuse(worker, stream, input).await,
+        None => {}
     }
 }
 

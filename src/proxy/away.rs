@@ -3,10 +3,12 @@
 //! What was read of it stays within `inspect`; the rest stays with the client. Nothing of it has been written, so that nothing
 //! can be executed twice. No more than `limits.queue` requests of an upstream wait at a time.
 
+use std::future::poll_fn;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::client::Client;
 use super::connection::Connection;
@@ -58,7 +60,14 @@ pub async fn reach<C: Client>(
             if left.is_zero() {
                 break;
             }
-            sleep(pause.min(left)).await;
+            deadline.set(pause.min(left));
+            let has_gone = poll_fn(|cx| match client.poll_gone(cx) {
+                Poll::Ready(()) => Poll::Ready(true),
+                Poll::Pending => deadline.poll(cx).map(|()| false),
+            });
+            if has_gone.await {
+                return Err(Failure::ClientGone);
+            }
             let serves = upstream.nodes.get(node).is_none_or(|node| node.live.serves());
             if !serves {
                 // Its check tells, and looking costs nothing.

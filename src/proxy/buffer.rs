@@ -104,6 +104,11 @@ impl Buffer {
         }
     }
 
+    /// Forgets what comes after the first `count` bytes.
+    pub fn truncate(&mut self, count: usize) {
+        self.end = self.end.min(self.start + count);
+    }
+
     /// Room for the next read, never empty: the buffer grows where it is full, first to [`LARGE`], then twofold. Who calls
     /// this bounds how often.
     pub fn room(&mut self, buffers: &Buffers) -> &mut [u8] {

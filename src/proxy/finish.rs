@@ -18,7 +18,7 @@ pub fn withheld_ends(
     is_asked: bool,
     told: &mut Told,
 ) -> Result<bool, Failure> {
-    let end = End { lost: !is_asked, ..End::of(Outcome::Failure) };
+    let end = End { lost: !is_asked, is_told: !is_asked, ..End::of(Outcome::Failure) };
     lesson.visit.finish(end, &upstream.policy, worker.gateway.now());
     if is_asked {
         return Ok(false);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::ahead::{Ahead, Rest, TARRY};
 use super::client::Client;
 use super::deadline::Deadline;
 use super::forwarding;
@@ -25,6 +26,7 @@ use crate::config::model::Timeouts;
 use crate::gateway::Lesson;
 use crate::head::{Fields, Name, Response, Version, connection};
 use crate::session::RequestView;
+use crate::upstream::InTheWay;
 
 /// How passing an exchange through ended.
 #[derive(Debug)]
@@ -37,6 +39,19 @@ pub enum Ended {
     Node(NodeEnd),
     /// The answer is not for the client, which has seen nothing of it.
     Withheld,
+    /// The node has said all; the client has yet to take the rest.
+    Ahead(Box<Rest>),
+}
+
+impl Ended {
+    /// The node's answer broke off.
+    pub(super) fn broken_off(fill: Fill) -> Self {
+        match fill {
+            Fill::Failed(error) => failed(error),
+            Fill::Broken(error) => failed(error),
+            Fill::More | Fill::Truncated => failed("it closed in the middle of its answer"),
+        }
+    }
 }
 
 /// What the client did.
@@ -46,6 +61,8 @@ pub enum ClientEnd {
     Gone,
     /// It sent or took nothing for too long.
     Stalled,
+    /// It did so while others waited for the node.
+    InTheWay,
     /// The framing of its body is broken.
     Broken(BodyError),
 }
@@ -116,6 +133,10 @@ pub struct Forward<'a, 'l, C: Client> {
     pub deadline: &'a mut Deadline,
     /// What is asked of the client: while it sends, and while it takes.
     pub paces: [Pace; 2],
+    /// What is held of the answer because the client is slow; `None` as long as it is not.
+    pub ahead: Option<Ahead>,
+    /// Says whether the request has to make way, while its client is slow.
+    pub in_the_way: Option<InTheWay>,
     /// The framing of an answer without a body, until its head may go out.
     pub bodiless: Option<Framing>,
     /// What has passed.
@@ -190,6 +211,7 @@ impl<C: Client> Forward<'_, '_, C> {
         let mut timed: Option<Waiting> = None;
         let mut since: Option<Instant> = None;
         let mut scanned = 0;
+        let mut is_slow = false;
         poll_fn(|cx| {
             let mut moved = false;
             let mut waiting = Waiting::NodeAnswers;
@@ -207,7 +229,15 @@ impl<C: Client> Forward<'_, '_, C> {
                 Ok(Some(_)) => {}
                 Err(ended) => return Poll::Ready(ended),
             }
+            if waiting == Waiting::ClientTakes && self.ahead.is_some() {
+                match self.read_ahead(cx, up == Up::Sent, &mut scanned) {
+                    Ok(wait) => waiting = wait,
+                    Err(ended) => return Poll::Ready(ended),
+                }
+            }
             if moved || timed != Some(waiting) {
+                is_slow = false;
+                self.in_the_way = None;
                 let now = Instant::now();
                 let time = since.replace(now).map_or(Duration::ZERO, |since| now - since);
                 match timed.replace(waiting) {
@@ -218,16 +248,27 @@ impl<C: Client> Forward<'_, '_, C> {
                 let stall = self.timeouts.stall;
                 let limit = match waiting {
                     Waiting::NodeAnswers => self.timeouts.response,
-                    Waiting::ClientSends => self.paces[0].patience(self.passed.bytes_in, stall),
-                    Waiting::ClientTakes => self.paces[1].patience(self.passed.bytes_out, stall),
+                    // First it is seen whether it is slow.
+                    Waiting::ClientSends => self.paces[0].patience(self.passed.bytes_in, stall).min(TARRY),
+                    Waiting::ClientTakes => self.paces[1].patience(self.passed.bytes_out, stall).min(TARRY),
                     Waiting::Store => STORE_PATIENCE,
                     Waiting::NodeTakes | Waiting::NodeSends => stall,
                 };
                 self.deadline.set_from(now, limit);
             }
+            if let Some(in_the_way) = &self.in_the_way
+                && in_the_way.poll(cx).is_ready()
+            {
+                return Poll::Ready(Ended::Client(ClientEnd::InTheWay));
+            }
             if self.deadline.poll(cx).is_ready() {
                 if waiting == Waiting::Store {
                     self.stop_waiting(cx);
+                    return Poll::Pending;
+                }
+                if matches!(waiting, Waiting::ClientSends | Waiting::ClientTakes) && !is_slow {
+                    is_slow = true;
+                    self.is_slow(cx, waiting, since);
                     return Poll::Pending;
                 }
                 return Poll::Ready(match waiting {
@@ -384,9 +425,7 @@ impl<C: Client> Forward<'_, '_, C> {
             self.node.wire.input.widen(&self.worker.buffers);
             match self.node.wire.poll_body(cx, &self.worker.buffers) {
                 Poll::Ready(Fill::More) => *moved = true,
-                Poll::Ready(Fill::Truncated) => return Err(failed("it closed in the middle of its answer")),
-                Poll::Ready(Fill::Failed(error)) => return Err(failed(error)),
-                Poll::Ready(Fill::Broken(error)) => return Err(failed(error)),
+                Poll::Ready(fill) => return Err(Ended::broken_off(fill)),
                 Poll::Pending => {
                     return match self.client.poll_flush(cx) {
                         Poll::Ready(Err(_)) => Err(Ended::Client(ClientEnd::Gone)),

@@ -2,6 +2,7 @@
 //! them; no step calls another.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ use crate::upstream::NodeId;
 #[derive(Debug, Default)]
 pub struct Scratch {
     onward: Request,
+    stamp: forwarding::Stamp,
     node_head: Response,
     client_head: Response,
     keys: RequestKeys,
@@ -356,12 +358,22 @@ async fn attempt<C: Client>(
         timeouts: &route.timeouts,
         deadline: &mut scratch.deadline,
         paces: [pace; 2],
+        ahead: None,
+        in_the_way: None,
         bodiless: None,
         passed: Passed::default(),
         framing: Framing::Empty,
     };
-    let ended = forward.run().await;
-    let passed = forward.passed;
+    let mut ended = forward.run().await;
+    let (mut passed, [_, mut pace]) = (forward.passed, forward.paces);
+    let mut node = Some(node);
+    if let Ended::Ahead(rest) = ended {
+        // The node has done its part; the client is slow.
+        if let Some(node) = node.take() {
+            keep(worker, connection, upstream, told.node, node, passed.reusable, &scratch.node_head);
+        }
+        ended = rest.send(client, &mut scratch.deadline, &mut pace, route.timeouts.stall, &mut passed).await;
+    }
     told.bytes_in = passed.bytes_in;
     told.bytes_out = passed.bytes_out;
     told.node_us = passed.answered_at.map(|at| (at - forwarded_at).as_micros() as u64);
@@ -379,12 +391,14 @@ async fn attempt<C: Client>(
         asking::ended(worker, upstream, keys, passed.confirmed);
         told.event = if passed.confirmed { Some("found") } else { told.event };
     }
-    if is_answered || passed.node_is_done {
+    if let Some(node) = node
+        && (is_answered || passed.node_is_done)
+    {
         keep(worker, connection, upstream, told.node, node, passed.reusable, &scratch.node_head);
     }
     match ended {
-        // What was withheld has been seen to above.
-        Ended::Answered | Ended::Withheld => {
+        // What was withheld, and what was read ahead, has been seen to above.
+        Ended::Answered | Ended::Withheld | Ended::Ahead(_) => {
             told.status = scratch.client_head.status;
             Ok(true)
         }
@@ -395,6 +409,10 @@ async fn attempt<C: Client>(
             Err(match end {
                 ClientEnd::Gone => Failure::ClientGone,
                 ClientEnd::Stalled => Failure::ClientTimeout,
+                ClientEnd::InTheWay => {
+                    upstream.events.made_way.fetch_add(1, Ordering::Relaxed);
+                    Failure::ClientTimeout
+                }
                 ClientEnd::Broken(error) => Failure::BadBody(error),
             })
         }
@@ -520,7 +538,7 @@ fn write_head(
     onward.clone_from(request);
     let authority = upstream.target(node).map(|target| target.authority.as_str()).unwrap_or_default();
     let facts = onward_facts(connection, authority.as_bytes());
-    forwarding::request(onward, policy, &facts);
+    forwarding::request(onward, policy, &facts, &mut scratch.stamp);
     reference.pass_on(onward.fields_mut());
     if continued {
         onward.fields_mut().retain(|field| field.known != Name::Expect);

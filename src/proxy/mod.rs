@@ -8,6 +8,7 @@
 
 mod accept;
 mod admission;
+mod ahead;
 mod asking;
 mod away;
 mod buffer;

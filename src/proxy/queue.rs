@@ -1,9 +1,10 @@
-//! InLine for a place at a node, or for a turn in a conversation: bounded in number and time, and left when the client
+//! In line for a place at a node, or for a turn in a conversation: bounded in number and time, and left when the client
 //! goes away.
 
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
@@ -14,8 +15,12 @@ use super::pool::ConnectError;
 use super::reply::Failure;
 use super::worker::Worker;
 use crate::affinity::{Ask, Code, Held, Refusal, Turn};
+use crate::config::model::Limits;
 use crate::gateway::Upstream;
 use crate::upstream::{InLine, NodeId, OpenConnection, Pick, Rank};
+
+/// Between two looks for a request that has to make way.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What one request has got by waiting, and until when it may wait.
 #[derive(Debug, Default)]
@@ -66,7 +71,9 @@ impl Patience {
                 // Others can use the place meanwhile.
                 self.held.set_place(None);
                 match worker.gateway.affinity.wait_for_turn(ask, limits.queue) {
-                    Some(Some(turn)) => return self.stand(Line::Turn(turn), limits, client, deadline, told).await,
+                    Some(Some(turn)) => {
+                        return self.stand(worker, Line::Turn(turn), limits, client, deadline, told).await;
+                    }
                     Some(None) => return Ok(()),
                     None => None,
                 }
@@ -74,15 +81,17 @@ impl Patience {
             _ => None,
         };
         match line {
-            Some(waiting) => self.stand(Line::Place(waiting), limits, client, deadline, told).await,
+            Some(waiting) => self.stand(worker, Line::Place(waiting), limits, client, deadline, told).await,
             None => Err(refusal.into()),
         }
     }
 
+    #[allow(clippy::too_many_arguments)]
     async fn stand<C: Client>(
         &self,
+        worker: &Worker,
         mut line: Line,
-        limits: &crate::config::model::Limits,
+        limits: &Limits,
         client: &mut C,
         deadline: &mut Deadline,
         told: &mut Told,
@@ -90,7 +99,9 @@ impl Patience {
         let began = Instant::now();
         let until = self.until.get().unwrap_or(began + limits.queue_timeout);
         self.until.set(Some(until));
-        deadline.set(until.saturating_duration_since(began));
+        line.clear_the_way(worker, limits);
+        let next = |now: Instant| until.min(now + LOOK).saturating_duration_since(now);
+        deadline.set_from(began, next(began));
         let ended = poll_fn(|cx| {
             if line.poll(cx, &self.held).is_ready() {
                 return Poll::Ready(Ended::Got);
@@ -98,7 +109,15 @@ impl Patience {
             if client.poll_gone(cx).is_ready() {
                 return Poll::Ready(Ended::ClientGone);
             }
-            deadline.poll(cx).map(|()| Ended::TooLate)
+            while deadline.poll(cx).is_ready() {
+                let now = Instant::now();
+                if now >= until {
+                    return Poll::Ready(Ended::TooLate);
+                }
+                line.clear_the_way(worker, limits);
+                deadline.set_from(now, next(now));
+            }
+            Poll::Pending
         })
         .await;
         told.queued = Some(told.queued.unwrap_or_default() + began.elapsed());
@@ -120,6 +139,13 @@ impl Patience {
 }
 
 impl Line {
+    /// A place that is held only because its client is slow is for those who wait.
+    fn clear_the_way(&self, worker: &Worker, limits: &Limits) {
+        if let (Self::Place(waiting), Some(time)) = (self, limits.make_way) {
+            waiting.clear_the_way(worker.gateway.now().0.saturating_sub(time.as_millis() as u64));
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, held: &Held) -> Poll<()> {
         match self {
             Self::Place(waiting) => waiting.poll_request(cx).map(|place| held.set_place(place)),
@@ -136,7 +162,7 @@ pub async fn open(
     worker: &Worker,
     upstream: &Upstream,
     node: NodeId,
-    limit: std::time::Duration,
+    limit: Duration,
 ) -> Result<OpenConnection, ConnectError> {
     let known = upstream.nodes.get(node).ok_or(ConnectError::Unknown)?;
     if let Some(open) = known.live.try_open(known.limits.connections) {

@@ -128,7 +128,7 @@ pub fn observe(worker: &Worker, upstream: &Upstream, node: Option<NodeId>, ended
                 tracing::warn!(%node, upstream, ?time, "node is ejected: its answers in a row blame itself");
             }
         }
-        Ended::Answered | Ended::Withheld => known.live.went_well(),
+        Ended::Answered | Ended::Withheld | Ended::Ahead(_) => known.live.went_well(),
         Ended::Node(_) => node_failed(worker, upstream, known.id),
         Ended::Client(_) => {}
     }

@@ -14,11 +14,16 @@ use crate::gateway::ListenerSetup;
 /// What the client hears.
 const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 5\r\n\
     Connection: close\r\nContent-Length: 86\r\n\r\nOverloaded: There is no room for a connection. Nothing was executed; try again later.\n";
-/// Connections of one worker that are refused with an answer at once; more are just closed. They use up the reserve of
-/// descriptors.
+/// Connections of one worker that are refused with an answer at once; more wait to be accepted, as everybody's do who is out of
+/// room. They use up the reserve of descriptors.
 const AT_ONCE: usize = 8;
 /// How long the client may take to read it.
 const LIMIT: Duration = Duration::from_secs(1);
+
+/// Whether as many as may be are being told so. Over TLS nobody is told: a handshake that ends says as much.
+pub fn is_busy(worker: &Worker, setup: &ListenerSetup) -> bool {
+    worker.refusing.get() >= AT_ONCE && setup.tls.is_none()
+}
 
 /// Tells the client to come later, where it can read that, and closes.
 pub fn refuse(worker: &Rc<Worker>, mut stream: TcpStream, setup: &ListenerSetup) {

@@ -74,7 +74,7 @@ impl Loads {
 
     /// All connections.
     pub fn total(&self) -> usize {
-        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+        self.counts.iter().map(|count| count.load(Ordering::Acquire)).sum()
     }
 
     /// The worker with the fewest connections, and how many.
@@ -83,11 +83,10 @@ impl Loads {
         counts.min_by_key(|(_, count)| *count).unwrap_or_default()
     }
 
-    /// Counts a connection in; it counts out when dropped.
+    /// Counts a connection to a worker, which all together and its listener count already; it counts out of all three when
+    /// dropped.
     pub fn enter(self: &Arc<Self>, worker: usize, listener: &Arc<AtomicUsize>) -> Load {
         self.counts[worker].fetch_add(1, Ordering::Relaxed);
-        listener.fetch_add(1, Ordering::Relaxed);
-        self.gateway.pressure.enter();
         Load { loads: Arc::clone(self), worker, listener: Arc::clone(listener) }
     }
 }
@@ -102,9 +101,9 @@ pub struct Load {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.loads.counts[self.worker].fetch_sub(1, Ordering::Relaxed);
-        self.listener.fetch_sub(1, Ordering::Relaxed);
-        self.loads.gateway.pressure.leave();
+        // Who sees that the worker has one less shall find room.
+        self.loads.gateway.pressure.leave(&self.listener);
+        self.loads.counts[self.worker].fetch_sub(1, Ordering::Release);
     }
 }
 

@@ -141,11 +141,6 @@ fn matches_fault(fault: &Regex, response: &ResponseView<'_>) -> bool {
 
 /// The request carried the cookie, the response deletes it and gives no new value.
 fn is_cookie_deleted(name: &str, request: &RequestView<'_>, response: &ResponseView<'_>) -> bool {
-    let carried = cookie::request_cookies(request.head.fields())
-        .any(|(found, value)| found == name.as_bytes() && !value.is_empty());
-    if !carried {
-        return false;
-    }
     let mut deleted = false;
     for cookie in cookie::response_cookies(response.head.fields()).filter(|cookie| cookie.name == name.as_bytes()) {
         if !cookie.is_deleted(response.now_unix) {
@@ -154,4 +149,6 @@ fn is_cookie_deleted(name: &str, request: &RequestView<'_>, response: &ResponseV
         deleted = true;
     }
     deleted
+        && cookie::request_cookies(request.head.fields())
+            .any(|(found, value)| found == name.as_bytes() && !value.is_empty())
 }

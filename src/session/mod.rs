@@ -14,6 +14,7 @@ mod rewrite;
 mod rules;
 mod seal;
 mod selector;
+mod stretch;
 mod time;
 mod transform;
 mod view;

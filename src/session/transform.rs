@@ -8,6 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::spec;
+use super::stretch::Stretch;
 
 /// Bytes a compiled expression may take: far above every preset's, far below what hurts at load.
 const REGEX_SIZE_MAX: usize = 1 << 20;
@@ -15,7 +16,7 @@ const REGEX_SIZE_MAX: usize = 1 << 20;
 /// A compiled transform.
 #[derive(Debug, Clone)]
 pub(super) enum Transform {
-    Regex(Regex),
+    Regex(Regex, Option<Stretch>),
     Lower,
     Unquote,
     UrlDecode,
@@ -40,7 +41,10 @@ pub(super) fn whole_regex(pattern: &str) -> Result<Regex, String> {
 impl Transform {
     pub(super) fn compile(spec: &spec::Transform) -> Result<Self, (spec::Mark, String)> {
         Ok(match spec {
-            spec::Transform::Regex(text) => Self::Regex(regex(&text.text).map_err(|message| (text.at, message))?),
+            spec::Transform::Regex(text) => {
+                let regex = regex(&text.text).map_err(|message| (text.at, message))?;
+                Self::Regex(regex, Stretch::of(&text.text))
+            }
             spec::Transform::Lower => Self::Lower,
             spec::Transform::Unquote => Self::Unquote,
             spec::Transform::UrlDecode => Self::UrlDecode,
@@ -51,7 +55,10 @@ impl Transform {
     /// The transformed value; `None` where the transform does not apply, which drops the value.
     fn apply<'a>(&self, value: Cow<'a, [u8]>) -> Option<Cow<'a, [u8]>> {
         match self {
-            Self::Regex(regex) => {
+            Self::Regex(regex, stretch) => {
+                if let Some(found) = stretch.as_ref().and_then(|stretch| stretch.find(&value)) {
+                    return found.map(|range| slice(value, range));
+                }
                 // Without a group the search for captures is not needed.
                 let range = if regex.captures_len() == 1 {
                     regex.find(&value)?.range()

@@ -11,6 +11,8 @@ pub mod disk;
 pub mod file;
 pub mod key;
 pub mod record;
+pub mod shared;
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -60,6 +60,7 @@ metrics! {
     CLIENT_CONNECTIONS_REFUSED: Counter "castile_connections_refused_total" "Client connections refused, or left waiting, for what was scarce.";
     BUFFER_BYTES: Gauge "castile_buffer_bytes" "Bytes of buffers in use.";
     BUFFER_BYTES_MAX: Gauge "castile_buffer_bytes_max" "limits.buffers.";
+    READ_AHEAD_BYTES: Gauge "castile_read_ahead_bytes" "Bytes of answers held for slow clients, their nodes being free already or soon; a quarter of limits.buffers at most.";
     ACCESS_LOG_DROPPED: Counter "castile_access_log_dropped_lines_total" "Lines of the access log lost because the disk was too slow or full.";
     AUDIT_RECORDS: Counter "castile_audit_records_total" "Records written to the audit stream.";
     AUDIT_WAITING: Gauge "castile_audit_waiting_records" "Records that wait to be written to it.";

@@ -90,6 +90,8 @@ macro_rules! label {
 impl Record<'_> {
     /// Appends the line, line end included.
     pub fn write(&self, format: Format, clock: &mut Clock, out: &mut Vec<u8>) {
+        // Once for most lines, rather than whenever a value does not fit.
+        out.reserve(512 + self.path.len() + self.host.len());
         let mut line = Line { out, json: format == Format::Json };
         line.begin(clock.text(self.time_unix_ms));
         line.text_value(label!("listener"), self.listener.as_bytes());
@@ -198,9 +200,16 @@ fn is_plain(value: &[u8]) -> bool {
         let each = |byte: u8| has_zero(word ^ (ONES * u64::from(byte)));
         (word & TOPS) | below_blank | each(b'"') | each(b'\\') | each(0x7f)
     };
-    let (words, rest) = value.as_chunks::<8>();
-    words.iter().all(|word| is_odd(u64::from_le_bytes(*word)) == 0)
-        && rest.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\')
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    match (value.last_chunk::<8>(), value.first_chunk::<4>(), value.last_chunk::<4>()) {
+        // The last eight bytes may overlap those before them.
+        (Some(last), ..) => value.as_chunks::<8>().0.iter().chain([last]).all(|bytes| is_odd(word(bytes)) == 0),
+        (None, Some(first), Some(last)) => {
+            let both = u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+            is_odd(both) == 0
+        }
+        _ => value.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'"' && *byte != b'\\'),
+    }
 }
 
 /// A JSON string of whatever came; what is not UTF-8 is replaced.

@@ -42,6 +42,8 @@ events! {
     found,
     /// Requests whose unknown key nobody was asked for: too many, or asked a moment ago.
     not_asked,
+    /// Requests given up because their client was waited for while others waited for their node (`limits.make_way`).
+    made_way,
     /// Sealed cookies set in answers.
     cookies_set,
     /// Sealed cookies of requests that were forged, altered, or sealed for others: they counted as absent.

@@ -57,6 +57,7 @@ pub struct Live {
     name: Arc<str>,
     pub(super) requests: Gate,
     pub(super) connections: Gate,
+    pub(super) way: super::way::Way,
     idle_connections: AtomicU32,
     conversations: AtomicU64,
     /// What became of its conversations.
@@ -96,6 +97,7 @@ impl Live {
             name,
             requests: Gate::default(),
             connections: Gate::default(),
+            way: super::way::Way::default(),
             idle_connections: AtomicU32::new(0),
             conversations: AtomicU64::new(0),
             fates: super::Fates::default(),

@@ -16,6 +16,7 @@ mod observed;
 mod ramp;
 mod registry;
 mod wait;
+mod way;
 
 pub use balance::{Balance, Pick};
 pub use events::{UpstreamEvents, Waiting};
@@ -27,3 +28,4 @@ pub use node::{Node, NodeLimits, NodeSet, NodeSpec};
 pub use observed::EJECT_MAX;
 pub use registry::Registry;
 pub use wait::InLine;
+pub use way::InTheWay;

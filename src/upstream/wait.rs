@@ -64,6 +64,13 @@ impl InLine {
         waiting.places.iter().any(|(_, turn)| turn.is_some()).then_some(waiting)
     }
 
+    /// Tells a request to make way whose client has been waited for since `before_ms` or longer, at one of the machines
+    /// waited for.
+    pub fn clear_the_way(&self, before_ms: u64) {
+        let mut in_line = self.places.iter().filter(|(_, turn)| turn.is_some());
+        in_line.any(|(live, _)| live.clear_the_way(before_ms));
+    }
+
     /// Ready with a place for a request, or with nothing where it is time to look again.
     pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<InFlight>> {
         self.poll_live(cx).map(|live| live.map(|live| live.admitted()))

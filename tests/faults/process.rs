@@ -3,16 +3,18 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A child that is killed when it is dropped. Its standard input stays open as long as this lives.
+/// A process that is killed when it is dropped. The standard input of a child stays open as long as this lives.
 #[derive(Debug)]
 pub struct Process {
-    child: Child,
+    id: u32,
+    /// `None`: somebody else's child.
+    child: Option<Child>,
 }
 
 impl Process {
@@ -20,33 +22,51 @@ impl Process {
     pub fn start(mut command: Command, errors: &Path) -> Result<Self, String> {
         let file = File::options().create(true).append(true).open(errors).map_err(|error| error.to_string())?;
         let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(file).spawn();
-        child.map(|child| Self { child }).map_err(|error| format!("cannot start {command:?}: {error}"))
+        child
+            .map(|child| Self { id: child.id(), child: Some(child) })
+            .map_err(|error| format!("cannot start {command:?}: {error}"))
+    }
+
+    /// One that a child of this process has started.
+    pub fn of_others(id: u32) -> Self {
+        Self { id, child: None }
     }
 
     /// By the name that `kill` knows.
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.id.to_string();
         let _ = Command::new("kill").args(["-s", name, &id]).stderr(Stdio::null()).status();
     }
 
     pub fn is_alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        match &mut self.child {
+            Some(child) => matches!(child.try_wait(), Ok(None)),
+            // One that has ended stays there as `Z` until its parent has looked.
+            None => std::fs::read_to_string(format!("/proc/{}/stat", self.id))
+                .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"))),
+        }
     }
 
     /// Kills it as hard as can be, and waits for it to be gone.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        } else if self.is_alive() {
+            self.signal("KILL");
+        }
     }
 
-    /// Waits for its end.
-    pub fn wait(&mut self) -> Result<ExitStatus, String> {
-        let mut status = None;
+    /// Waits for its end: whether it was a good one, as far as that can be known of somebody else's child.
+    pub fn wait(&mut self) -> Result<bool, String> {
+        let mut is_good = true;
         until("a process ends", || {
-            status = self.child.try_wait().ok().flatten();
+            let Some(child) = &mut self.child else { return !self.is_alive() };
+            let status = child.try_wait().ok().flatten();
+            is_good = status.is_some_and(|status| status.success());
             status.is_some()
         })?;
-        status.ok_or_else(|| "it has no status".to_owned())
+        Ok(is_good)
     }
 }
 

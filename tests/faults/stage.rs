@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::ledger;
 use crate::process::{Process, free_address, listens, until};
 use crate::verdict::{Evidence, Told};
+use crate::wire::Wire;
 
 /// A node as a scenario sees it.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub struct Setup {
     pub log: Option<PathBuf>,
     /// Descriptors that it may have.
     pub descriptors: Option<u32>,
+    /// Where its admin API listens.
+    pub admin: Option<SocketAddr>,
 }
 
 impl Default for Setup {
@@ -50,6 +54,7 @@ impl Default for Setup {
             policy: String::new(),
             log: None,
             descriptors: None,
+            admin: None,
         }
     }
 }
@@ -166,9 +171,10 @@ impl Stage {
     /// Writes the configuration.
     pub fn configure(&self) -> Result<(), String> {
         let mut yaml = format!(
-            "workers: 2\nlisteners: [{{name: public, address: '{}'}}]\nroutes: [{{upstream: app}}]\nadmin: {{address: none}}\n\
+            "workers: 2\nlisteners: [{{name: public, address: '{}'}}]\nroutes: [{{upstream: app}}]\nadmin: {{address: {}}}\n\
              access_log: {{file: {}}}\n{}\nupstreams:\n  app:\n    nodes:\n",
             self.address,
+            self.setup.admin.map_or("none".to_owned(), |address| format!("'{address}'")),
             self.log().display(),
             self.setup.top,
         );
@@ -194,7 +200,7 @@ impl Stage {
         command.args(["-c", &format!("{limit}exec \"$0\" run --config \"$1\"")]);
         command.arg(&self.castile).arg(self.config_file()).env("RUST_BACKTRACE", "1");
         let mut process = Process::start(command, &self.events())?;
-        until("the gateway listens", || std::net::TcpStream::connect(self.address).is_ok() || !process.is_alive())?;
+        until("the gateway listens", || TcpStream::connect(self.address).is_ok() || !process.is_alive())?;
         if !process.is_alive() {
             return Err(format!("the gateway does not start: {}", self.told()));
         }
@@ -217,6 +223,43 @@ impl Stage {
         until("the gateway reads its configuration", || count() > before)
     }
 
+    /// Has the gateway start its successor, and waits until the process before it has ended.
+    pub fn upgrade(&mut self) -> Result<(), String> {
+        let successors = |told: &str| -> Vec<u32> {
+            told.lines()
+                .filter(|line| line.contains("a successor was started"))
+                .filter_map(|line| line.split("pid=").nth(1)?.trim().parse().ok())
+                .collect()
+        };
+        let before = successors(&self.told()).len();
+        let mut old = self.gateway.take().ok_or("no gateway runs")?;
+        old.signal("USR2");
+        let mut new = None;
+        until("a successor is started", || {
+            new = successors(&self.told()).get(before).copied();
+            new.is_some()
+        })?;
+        self.gateway = new.map(Process::of_others);
+        match old.wait() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("the process before the successor did not end well: {}", self.told())),
+            Err(error) => Err(format!("{error}: {}", self.told())),
+        }
+    }
+
+    /// What the admin API answers.
+    pub fn ask_admin(&self, path: &str) -> Result<String, String> {
+        let address = self.setup.admin.ok_or("no admin API was asked for")?;
+        let ask = || {
+            let mut wire = Wire::new(TcpStream::connect(address)?);
+            wire.patience(Duration::from_secs(10))?;
+            wire.send(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes())?;
+            let head = wire.head()?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+            wire.body(&head)
+        };
+        ask().map_err(|error| format!("{path} of the admin API: {error}"))
+    }
+
     /// Ends all and gathers what is known.
     pub fn close(mut self, told: Vec<Told>) -> Result<Evidence, String> {
         let mut gateway = self.gateway.take().ok_or("no gateway runs")?;
@@ -224,7 +267,7 @@ impl Stage {
             return Err(format!("the gateway has died: {}", self.told()));
         }
         gateway.signal("TERM");
-        if !gateway.wait()?.success() {
+        if !gateway.wait()? {
             return Err(format!("the gateway did not end well: {}", self.told()));
         }
         if let Some(line) = self.told().lines().find(|line| line.contains("panicked")) {

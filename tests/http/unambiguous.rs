@@ -16,7 +16,7 @@ fn forward(input: &[u8], policy: &Policy, trusted: bool) -> Option<Vec<u8>> {
         node_authority: b"node:80",
         client_cert: Some(b"certificate"),
     };
-    request(&mut head, policy, &onward);
+    request(&mut head, policy, &onward, &mut Default::default());
     let mut out = Vec::new();
     write_request_head(&head, &mut out);
     Some(out)

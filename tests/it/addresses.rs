@@ -78,7 +78,7 @@ fn a_connection_without_the_header_is_closed_without_an_answer() {
 
 #[test]
 fn a_header_where_none_is_expected_is_no_request() {
-    let (castile, node) = listening("timeouts: {header: 300ms}");
+    let (castile, node) = listening("timeouts: {header: 20s}");
     let answer = castile.ask("PROXY TCP4 192.0.2.7 198.51.100.1 40000 443\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!((answer.status(), node.connections()), (400, 0));
 }

@@ -1,12 +1,11 @@
 //! The audit stream: every admin action, refusal, reload, start and stop, with who and from where.
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use crate::support::process::Process;
 use crate::support::soap::{AXIS2, login, login_node};
 use crate::support::tls::Authority;
 use crate::support::{Castile, Node, config, eventually};
@@ -204,41 +203,28 @@ fn a_receiver_that_is_not_there_is_waited_for() {
     drop((socket, identity));
 }
 
-fn run(file: &Path) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_castile"));
-    command.args(["run", "--config"]).arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().expect("the program runs")
-}
-
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().expect("there is kill");
-    assert!(status.success());
-}
-
 #[test]
 fn start_reload_and_stop_are_recorded_and_both_logs_are_rotated() {
     let folder = tempfile::tempdir().expect("a folder");
     let (file, audit, access) =
         (folder.path().join("castile.yaml"), folder.path().join("audit.json"), folder.path().join("access.json"));
     let node = login_node(0);
-    let port =
-        std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a free port").port();
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let yaml = config(&[&node], "").replace("127.0.0.1:0'", &format!("127.0.0.1:{port}'"));
+    let yaml = config(&[&node], "");
     let good = format!(
         "{yaml}admin: {{address: none}}\naccess_log: {{file: {}}}\naudit: {{file: {}}}\n",
         access.display(),
         audit.display()
     );
     std::fs::write(&file, &good).expect("a file can be written");
-    let mut child = run(&file);
+    let mut program = Process::run(&file, &[]);
     let whats = |records: &[Value]| -> Vec<String> {
         let text = |record: &Value, key: &str| record[key].as_str().unwrap_or("-").to_owned();
         records.iter().map(|record| format!("{} {}", text(record, "what"), text(record, "result"))).collect()
     };
-    eventually("it starts", || records(&audit).len() == 1 && std::net::TcpStream::connect(address).is_ok());
+    eventually("it starts", || records(&audit).len() == 1);
+    program.line(&["listening"]);
     std::fs::write(&file, "listeners: nonsense").expect("a file can be written");
-    signal(&child, "HUP");
+    program.signal("HUP");
     eventually("it is refused", || records(&audit).len() == 2);
     let old = records(&audit);
     assert!(old[1]["why"].as_str().is_some_and(|why| why.contains("castile.yaml: ")), "{}", old[1]);
@@ -249,14 +235,14 @@ fn start_reload_and_stop_are_recorded_and_both_logs_are_rotated() {
     std::fs::rename(&audit, &moved)
         .and_then(|()| std::fs::rename(&access, folder.path().join("access.json.1")))
         .expect("logs can be moved");
-    signal(&child, "USR1");
+    program.signal("USR1");
     eventually("both are made anew", || audit.exists() && access.exists());
     std::fs::write(&file, good.replace("{upstream: app}", "{path: /app*, upstream: app}"))
         .expect("a file can be written");
-    signal(&child, "HUP");
+    program.signal("HUP");
     eventually("it is taken over", || records(&audit).len() == 1);
-    signal(&child, "TERM");
-    assert!(child.wait().expect("it ends").success());
+    program.signal("TERM");
+    assert!(program.ended().success());
     assert_eq!(whats(&records(&moved)), ["start done", "reload (SIGHUP) refused"]);
     let new = records(&audit);
     assert_eq!(whats(&new), ["reload (SIGHUP) done", "stop (SIGTERM) done"]);

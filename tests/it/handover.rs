@@ -476,9 +476,7 @@ fn the_admin_listener_and_what_the_operator_wants_go_over() {
     let nodes = three();
     let site = Site::new(&yaml(&nodes, AXIS2));
     let mut old = site.run();
-    let line = old.line(&["admin API"]);
-    let admin: SocketAddr =
-        line.split("address=").nth(1).and_then(|rest| rest.trim().parse().ok()).expect("an address");
+    let admin = old.admin();
     let ask = |request: &str| {
         Peer::connect(admin).ask(format!("{request} HTTP/1.1\r\nHost: {admin}\r\nContent-Length: 0\r\n\r\n"))
     };

@@ -9,8 +9,8 @@ use crate::support::soap::{AXIS2, envelope, group_id, login, login_node, post, s
 use crate::support::tls::Authority;
 use crate::support::{Castile, Message, Node, config, eventually, ok, refusing_address};
 
-/// Checks quick enough for tests.
-const QUICK: &str = "interval: 20ms, timeout: 20ms, fall: 2, rise: 2";
+/// Checks quick enough for tests, and patient enough for a busy machine: no good node shall be taken for a bad one.
+const QUICK: &str = "interval: 400ms, timeout: 400ms, fall: 3, rise: 2";
 
 fn health(castile: &Castile, node: &str) -> Health {
     let machines = castile.gateway.registry.machines();
@@ -120,7 +120,7 @@ fn nodes_behind_tls_are_checked_by_tls() {
     for (ca, expected) in [(&authority, Health::Up), (&others, Health::Down)] {
         let settings = format!(
             "tls: {{ca: '{}', client_certificate: '{}', client_key: '{}', server_name: node.test}}\n\
-             health: {{check: {{get: /, interval: 200ms, timeout: 200ms, fall: 2}}}}",
+             health: {{check: {{get: /, {QUICK}}}}}",
             ca.file().display(),
             gateway.certificate.display(),
             gateway.key.display()
@@ -241,7 +241,7 @@ fn answers_that_blame_the_node_are_counted_and_eject_it_where_the_file_says_so()
 fn a_request_that_is_offered_several_times_counts_once_against_its_node() {
     let (_held, gone) = refusing_address();
     let node = login_node(0);
-    let settings = format!("{AXIS2}\ntimeouts: {{connect: 500ms}}\nattempts: 3");
+    let settings = format!("{AXIS2}\ntimeouts: {{connect: 20s}}\nattempts: 3");
     let yaml = config(&[&node], &settings);
     let mut castile = Castile::start(&yaml);
     let (id, _) = login(&castile);

@@ -355,3 +355,29 @@ fn a_request_id_goes_the_same_way() {
     assert_eq!(made.field("x-request-id"), node.requests()[1].field("x-request-id").as_deref());
     assert_eq!(castile.stop()[0]["request_id"], "two-1");
 }
+
+#[test]
+fn a_broken_preface_ends_the_connection_in_the_words_of_http_2() {
+    let node = login_node(0);
+    let castile = Castile::start(&config(&[&node], ""));
+    let mut broken = castile.client();
+    broken.send("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n");
+    // SETTINGS without any, then GOAWAY with PROTOCOL_ERROR.
+    assert_eq!(
+        broken.rest(),
+        [&[0, 0, 0, 4, 0, 0, 0, 0, 0][..], &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]].concat()
+    );
+    let mut other = castile.client();
+    other.send("INVALID CONNECTION PREFACE\r\n\r\n");
+    other.expect_close();
+    // Who means HTTP/1 is answered as there.
+    for (head, status) in [
+        ("GET / http/1.1\r\nHost: h\r\n\r\n", 400),
+        ("GET /\r\n", 400),
+        ("PRI * HTTP/2.0\n\n", 400),
+        ("GET / HTTP/9.9\r\n\r\n", 505),
+    ] {
+        assert_eq!(castile.ask(head).status(), status, "{head:?}");
+    }
+    assert_eq!(node.connections(), 0);
+}

@@ -33,6 +33,7 @@ mod rewriting;
 mod sealed;
 mod sharing;
 mod simulation;
+mod slow_clients;
 mod smuggling;
 mod support;
 mod timeouts;

@@ -77,7 +77,7 @@ fn pinned_requests_go_before_new_ones_and_the_log_tells_how_long_they_waited() {
 
 #[test]
 fn who_waits_too_long_is_refused_and_nothing_is_executed() {
-    let (node, castile, mut slow, may_answer) = busy("requests: 1, queue_timeout: 100ms");
+    let (node, castile, mut slow, may_answer) = busy("requests: 1, queue_timeout: 1s");
     expect_overloaded(&castile.ask(pinned("")));
     expect_overloaded(&castile.ask(new("")));
     may_answer.happen();

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::config;
+use crate::support::process::Process;
 use crate::support::soap::{AXIS2, envelope, group_id, login_node, post, served_by};
 use crate::support::{Peer, eventually};
-use crate::watching::{Program, free_address};
 
 /// What the program with these arguments says, and whether it says that all is well.
 fn castile(folder: &Path, arguments: &[&str]) -> (bool, String) {
@@ -19,11 +19,12 @@ fn castile(folder: &Path, arguments: &[&str]) -> (bool, String) {
 fn a_reload_that_would_lose_conversations_is_foreseen_and_refused_unless_forced() {
     let nodes = [0, 1].map(login_node);
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let (address, admin) = (free_address(), free_address());
+    let audit = folder.path().join("audit.json");
     let yaml = |nodes: &[&crate::support::Node], sticky: &str, most: u32| {
-        config(nodes, sticky).replace("127.0.0.1:0'", &format!("{address}'"))
+        config(nodes, sticky)
             + &format!(
-                "admin: {{address: '{admin}'}}\naccess_log: none\naudit: {{file: audit.json}}\nreload: {{max_conversations_lost: 1}}\n"
+                "admin: {{address: '127.0.0.1:0'}}\naccess_log: none\naudit: {{file: {}}}\nreload: {{max_conversations_lost: 1}}\n",
+                audit.display()
             )
             + &format!("affinity: {{max_conversations: {most}}}\n")
     };
@@ -31,7 +32,8 @@ fn a_reload_that_would_lose_conversations_is_foreseen_and_refused_unless_forced(
         |name: &str, text: String| std::fs::write(folder.path().join(name), text).expect("a file can be written");
     let both = [&nodes[0], &nodes[1]];
     write("castile.yaml", yaml(&both, AXIS2, 1000));
-    let _program = Program::start(&folder.path().join("castile.yaml"), &folder.path().join("log"), address, admin);
+    let program = Process::run(&folder.path().join("castile.yaml"), &[]);
+    let (address, admin) = (program.address("public"), program.admin());
     let ids: Vec<_> = (0..4)
         .map(|_| {
             let answer = Peer::connect(address).ask(post("X-Login: 1\r\n", envelope("", "<login/>")));
@@ -72,7 +74,7 @@ fn a_reload_that_would_lose_conversations_is_foreseen_and_refused_unless_forced(
     assert!(ids.iter().all(|(id, owner)| serves(id) == *owner), "a node that left serves on while it answers");
 
     // Previews change nothing; what was asked for and what came of it are two records.
-    let audit = std::fs::read_to_string(folder.path().join("audit.json")).expect("there is a stream");
+    let audit = std::fs::read_to_string(&audit).expect("there is a stream");
     let records: Vec<_> = audit
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))

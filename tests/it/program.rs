@@ -2,21 +2,10 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 
+use crate::support::process::{Process, castile, signal};
 use crate::support::soap::{envelope, login_node, post, served_by};
 use crate::support::{Peer, config, eventually};
-
-fn castile(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_castile"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().expect("there is kill");
-    assert!(status.success());
-}
 
 #[test]
 fn the_demo_shows_a_conversation_kept_and_one_lost() {
@@ -53,7 +42,7 @@ fn the_demo_stays_up_until_it_is_interrupted() {
             Peer::connect(gateway).ask(to(&sample("counter-soap11-wsa2004-next.xml").replace("SERVICE_GROUP_ID", id)));
         assert!(next.text().contains(&format!("<c:return>{count}</c:return>")), "{}", next.text());
     }
-    signal(&child, "INT");
+    signal(child.id(), "INT");
     assert!(child.wait().expect("it ends").success());
 }
 
@@ -62,25 +51,22 @@ fn the_gateway_reloads_at_sighup_and_stops_at_sigterm() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let file = folder.path().join("castile.yaml");
     let (old, new) = (login_node(1), login_node(2));
-    let port =
-        std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a free port").port();
     let yaml = |node| {
         let log = folder.path().join("access.json");
         let tail = format!("admin: {{address: none}}\naccess_log: {{file: {}}}\n", log.display());
-        config(&[node], "").replace("127.0.0.1:0'", &format!("127.0.0.1:{port}'")) + &tail
+        config(&[node], "") + &tail
     };
     std::fs::write(&file, yaml(&old)).expect("a file can be written");
-    let mut child = castile(&["run", "--config", &file.to_string_lossy()]).spawn().expect("the program runs");
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
-    eventually("it listens", || std::net::TcpStream::connect(address).is_ok());
+    let mut program = Process::run(&file, &[]);
+    let address = program.address("public");
     let ask = || served_by(&Peer::connect(address).ask(post("", envelope("", "<x/>"))));
     assert_eq!(ask(), 1);
     std::fs::write(&file, "listeners: nonsense").expect("a file can be written");
-    signal(&child, "HUP");
+    program.signal("HUP");
     std::fs::write(&file, yaml(&new)).expect("a file can be written");
     assert!([1, 2].contains(&ask()), "a bad file changes nothing");
-    signal(&child, "HUP");
+    program.signal("HUP");
     eventually("the new node is used", || ask() == 2);
-    signal(&child, "TERM");
-    assert!(child.wait().expect("it ends").success());
+    program.signal("TERM");
+    assert!(program.ended().success());
 }

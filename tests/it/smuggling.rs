@@ -44,8 +44,8 @@ fn gateway() -> (Castile, Node) {
             connection.send(ok("", body));
         }
     });
-    let yaml = config(&[&node], "timeouts: {stall: 300ms}")
-        .replace("address: '127.0.0.1:0'", "address: '127.0.0.1:0', timeouts: {header: 300ms, idle: 300ms}");
+    let yaml = config(&[&node], "timeouts: {stall: 1s}")
+        .replace("address: '127.0.0.1:0'", "address: '127.0.0.1:0', timeouts: {header: 1s, idle: 300ms}");
     (Castile::start(&yaml), node)
 }
 

@@ -2,29 +2,24 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
+use crate::support::process::Process;
 use crate::support::soap::post;
 use crate::support::tls::Authority;
 use crate::support::{Castile, Node, Peer, config, eventually, ok};
 
-/// The program, ended when dropped.
-pub struct Program {
-    child: Child,
-    pub address: SocketAddr,
-    pub admin: SocketAddr,
+const ADMIN: &str = "admin: {address: '127.0.0.1:0'}\naccess_log: none\n";
+
+/// What a running program says on its listener `public`, and by its admin API.
+struct Program {
+    process: Process,
+    address: SocketAddr,
 }
 
 impl Program {
-    pub fn start(file: &Path, log: &Path, address: SocketAddr, admin: SocketAddr) -> Self {
-        let log = std::fs::File::create(log).expect("a file can be written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_castile"));
-        command.args(["run", "--config"]).arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let child = command.spawn().expect("the program runs");
-        let program = Self { child, address, admin };
-        eventually("it listens", || std::net::TcpStream::connect(admin).is_ok());
-        eventually("it serves", || std::net::TcpStream::connect(address).is_ok());
-        program
+    fn start(file: &Path) -> Self {
+        let process = Process::run(file, &[]);
+        Self { address: process.address("public"), process }
     }
 
     fn serves(&self, text: &str) -> bool {
@@ -32,21 +27,10 @@ impl Program {
     }
 
     fn admin(&self, path: &str) -> (u16, String) {
-        let answer = Peer::connect(self.admin).ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let answer = Peer::connect(self.process.admin()).ask(request);
         (answer.status(), answer.text())
     }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-pub fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|free| free.local_addr()).expect("a free port")
 }
 
 /// A folder as Kubernetes mounts a ConfigMap: what is in it leads through one link, which is swapped.
@@ -67,14 +51,10 @@ fn swap(folder: &Path, version: &str, yaml: &str) -> PathBuf {
 fn a_changed_file_is_taken_over_and_a_bad_one_changes_nothing() {
     let [one, two, three] = ["one", "two", "three"].map(|text| Node::answering(move |_| ok("", text)));
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let (address, admin) = (free_address(), free_address());
-    let yaml = |node: &Node| {
-        config(&[node], "").replace("127.0.0.1:0'", &format!("{address}'"))
-            + &format!("admin: {{address: '{admin}'}}\naccess_log: none\nreload: {{watch: true}}\n")
-    };
+    let yaml = |node: &Node| config(&[node], "") + ADMIN + "reload: {watch: true}\n";
     let file = swap(folder.path(), "..1", &yaml(&one));
-    let program = Program::start(&file, &folder.path().join("log"), address, admin);
-    let mut kept = Peer::connect(address);
+    let program = Program::start(&file);
+    let mut kept = Peer::connect(program.address);
     assert_eq!(kept.ask(post("", "<x/>")).text(), "one");
     swap(folder.path(), "..2", &yaml(&two));
     eventually("the swapped link is followed", || program.serves("two"));
@@ -96,16 +76,15 @@ fn a_changed_file_is_taken_over_and_a_bad_one_changes_nothing() {
 fn readiness_fails_at_sigterm_and_serving_goes_on_for_the_delay() {
     let node = Node::answering(|_| ok("", "served"));
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let (address, admin) = (free_address(), free_address());
     let file = folder.path().join("castile.yaml");
-    let yaml = config(&[&node], "").replace("127.0.0.1:0'", &format!("{address}', health_path: /up"))
-        + &format!("admin: {{address: '{admin}'}}\naccess_log: none\nshutdown: {{delay: 1h}}\n");
+    let yaml = config(&[&node], "").replace("127.0.0.1:0'", "127.0.0.1:0', health_path: /up")
+        + ADMIN
+        + "shutdown: {delay: 1h}\n";
     std::fs::write(&file, yaml).expect("a file can be written");
-    let program = Program::start(&file, &folder.path().join("log"), address, admin);
-    let up = || Peer::connect(address).ask("GET /up HTTP/1.1\r\nHost: h\r\n\r\n").status();
+    let program = Program::start(&file);
+    let up = || Peer::connect(program.address).ask("GET /up HTTP/1.1\r\nHost: h\r\n\r\n").status();
     assert_eq!((program.admin("/ready").0, up()), (200, 200));
-    let status = Command::new("kill").args(["-s", "TERM", &program.child.id().to_string()]).status();
-    assert!(status.expect("there is kill").success());
+    program.process.signal("TERM");
     eventually("readiness says no", || program.admin("/ready").0 == 503);
     assert_eq!(up(), 503);
     assert_eq!(program.admin("/live").0, 200);

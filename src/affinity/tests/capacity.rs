@@ -42,6 +42,22 @@ fn the_unconfirmed_one_that_is_longest_idle_goes_first() {
 }
 
 #[test]
+fn a_request_that_comes_before_the_first_answer_is_accounted_for_confirms_all_the_same() {
+    let mut world = small(10, 100, WhenFull::ServeUnpinned);
+    let mut first = world.place("c:1").expect("a place");
+    first.commit(Now(world.now)).expect("its node");
+    // A parallel first request is no proof that anybody has had an answer.
+    check(&mut world, "c:1 > silence = pin *");
+    let confirmed =
+        |world: &World, id: &str| world.affinity.find(world::print(id)).expect("it is known").lock().confirmed;
+    assert!(!confirmed(&world, "c:1"));
+    first.leave_node();
+    check(&mut world, "c:1 > silence = pin *");
+    assert!(confirmed(&world, "c:1"));
+    world.answer(first, "");
+}
+
+#[test]
 fn expired_ones_go_before_unconfirmed_ones() {
     let mut world = small(2, 100, WhenFull::ServeUnpinned);
     check(

@@ -29,6 +29,23 @@ fn a_dead_node_loses_its_conversations_and_parallel_calls_hear_the_same() {
 }
 
 #[test]
+fn who_brings_the_keys_of_a_session_that_we_told_was_replaced_hears_that_it_is_lost() {
+    check(
+        &mut World::of("a b"),
+        "
+        > s:1        = bal a
+        s:1 > told s:2 = pin a
+        s:1          = lost
+        s:2          = pin a
+        wait 5s
+        s:1          = unknown *
+        ",
+    );
+    // What the node itself has told its client needs no repeating.
+    check(&mut World::of("a b"), "> s:1 = bal a \n s:1 > lost = pin a \n s:1 = unknown *");
+}
+
+#[test]
 fn after_the_tombstone_a_client_issued_id_begins_anew() {
     check(
         &mut World::of("a b"),

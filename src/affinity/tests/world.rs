@@ -39,7 +39,7 @@ impl World {
     ///
     /// * `REQUEST [> ANSWER] = CODE [NODE]`: places a request, commits it, lets the node answer, compares. Requests are
     ///   words `c:ID` (client-issued pin), `s:ID` (server-issued), `r:TAG`, `w:ID` (weak), `h:ID` (hash), `unreadable`, `-` (no key);
-    ///   answers `s:ID`, `r:TAG`, `w:ID`, `fault`, `silence`, `lost`, `end`, `ttl=DURATION`. A node `*` is any.
+    ///   answers `s:ID`, `r:TAG`, `w:ID`, `fault`, `silence`, `lost`, `told` (lost, and we have said so), `end`, `ttl=DURATION`. A node `*` is any.
     /// * `up | down | ready | drain | maint NODE`, `wait DURATION`, `eject NODE`, `unknown ID ...` (nobody knows these keys).
     pub fn run(&mut self, script: &str) {
         for line in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -134,6 +134,7 @@ impl World {
                     "fault" => end.outcome = Outcome::Failure,
                     "silence" => end.outcome = Outcome::NoAnswer,
                     "lost" => (end.outcome, end.lost) = (Outcome::Failure, true),
+                    "told" => (end.outcome, end.lost, end.is_told) = (Outcome::Failure, true, true),
                     "end" => end.ended = true,
                     _ => panic!("no such answer: {word}"),
                 },

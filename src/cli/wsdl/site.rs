@@ -126,7 +126,8 @@ impl Site {
                 let target = route.upstream.targets.first().ok_or("its upstream has no node")?;
                 let path = self.own(url).unwrap_or_default();
                 head.set_target(path.as_bytes());
-                forwarding::request(&mut head, &Policy::of(route), &self.onward(target.authority.as_bytes()));
+                let onward = self.onward(target.authority.as_bytes());
+                forwarding::request(&mut head, &Policy::of(route), &onward, &mut Default::default());
                 head.fields_mut().set(b"Accept-Encoding", b"identity");
                 let name = target.server_name.clone();
                 let tls = name.zip(route.upstream.tls.clone());

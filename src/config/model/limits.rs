@@ -9,14 +9,18 @@ pub struct ProcessLimits {
     pub connections: Option<u32>,
     /// Bytes of buffers; while they hold more, no further connection is taken.
     pub buffers: u64,
+    /// Bytes of one answer that are read ahead where its client is slow; 0 = none. All together no more than a quarter of
+    /// `buffers`.
+    pub read_ahead: u64,
     /// How fast one source may begin conversations; `None` = as fast as it likes.
     pub new_conversations_per_source: Option<Rate>,
 }
 
 impl Default for ProcessLimits {
-    /// 1 GiB holds 8,000 exchanges that stream at once.
+    /// 1 GiB holds 8,000 exchanges that stream at once. Nearly all SOAP answers fit in 256 KiB, of which a quarter of that
+    /// holds 1,000.
     fn default() -> Self {
-        Self { connections: None, buffers: 1 << 30, new_conversations_per_source: None }
+        Self { connections: None, buffers: 1 << 30, read_ahead: 256 << 10, new_conversations_per_source: None }
     }
 }
 

@@ -159,12 +159,21 @@ pub struct Limits {
     pub queue: u32,
     /// How long they wait.
     pub queue_timeout: Duration,
+    /// Where requests wait, one whose client sends or takes nothing for so long is given up for them; `None` = never.
+    pub make_way: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let queue_timeout = Duration::from_secs(5);
-        Self { requests: 1024, connections: 1024, idle_connections: 32, queue: 1024, queue_timeout }
+        Self {
+            requests: 1024,
+            connections: 1024,
+            idle_connections: 32,
+            queue: 1024,
+            queue_timeout: Duration::from_secs(5),
+            // Less than half of what those wait for whom it is done; more than a network that is well ever pauses.
+            make_way: Some(Duration::from_secs(2)),
+        }
     }
 }
 

@@ -29,6 +29,12 @@ pub fn process(s: &mut Section) -> ProcessLimits {
             Size { min: 1 << 20, max: 1 << 40 },
             usual.buffers,
         ),
+        read_ahead: s.value(
+            "read_ahead",
+            "Bytes of one answer that are read ahead where its client is slow, so that its node is free; all together a quarter of buffers at most; 0 = none.",
+            Size { min: 0, max: 1 << 30 },
+            usual.read_ahead,
+        ),
         new_conversations_per_source: s.value(
             "new_conversations_per_source",
             "How fast one client address (an IPv6 network of 64 bits) may begin conversations: 100/s; none = as fast as it likes.",

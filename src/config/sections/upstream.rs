@@ -2,7 +2,7 @@
 
 use super::names::NAME;
 use super::{FILE, FLAG, health, limits, node, sticky};
-use crate::config::forms::{Checked, Count, Parsed, Time, Word, n32};
+use crate::config::forms::{Checked, Count, Or, Parsed, Time, Word, n32};
 use crate::config::model::{
     Balance, HostHeader, Limits, NodeTls, NodesShareSessions, RequestFraming, Rewrite, Timeouts, Upstream,
 };
@@ -210,6 +210,12 @@ fn node_limits(s: &mut Section) -> Limits {
             usual.queue,
         ),
         queue_timeout: s.value("queue_timeout", "How long they wait.", Time, usual.queue_timeout),
+        make_way: s.value(
+            "make_way",
+            "Where requests wait, one whose client sends or takes nothing for so long is given up for them; none = never.",
+            Or("none", Time),
+            usual.make_way,
+        ),
     }
 }
 

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::client::{address, claimed, entries, parameter, split_unquoted};
 use super::{HostPolicy, Onward, Policy, Scheme};
 use crate::head::digits::{self, Sink};
-use crate::head::{Fields, Name, Request, Version};
+use crate::head::{Field, Fields, Name, Request, Version};
 
 /// Entries of `X-Forwarded-For` that are translated, the last ones. More proxies in a row than anybody has.
 const HOPS_MAX: usize = 32;
@@ -88,9 +88,11 @@ fn add_origin(out: &mut impl Sink, host: &[u8], proto: &[u8]) {
 ///
 /// What a trusted peer says in one notation is translated into the other, so that a service hears one story whichever it
 /// reads: frameworks prefer `Forwarded`, and one that knew only of our peer would hide the client.
-pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>) {
+pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>, stamp: &mut Stamp) {
     if !onward.trusted {
-        return tell_of_stranger(head, onward);
+        remove_claims(head.fields_mut());
+        stamp.make(onward.peer.ip().to_canonical(), onward.scheme, head.authority());
+        return head.fields_mut().append(&stamp.lines);
     }
     let fields = head.fields();
     let peer = onward.peer.ip().to_canonical();
@@ -148,25 +150,38 @@ pub(super) fn tell_of_client(head: &mut Request, onward: &Onward<'_>) {
     fields.set(b"Forwarded", forwarded.bytes());
 }
 
-/// The same for a peer that is not trusted, which is nearly everybody: nothing it claims is looked at.
-fn tell_of_stranger(head: &mut Request, onward: &Onward<'_>) {
-    remove_claims(head.fields_mut());
-    let peer = onward.peer.ip().to_canonical();
-    let scheme = onward.scheme.as_str().as_bytes();
-    let origin = Origin::of(head, onward);
-    let host: SmallVec<[u8; 128]> = SmallVec::from_slice(&origin.host);
-    let port = port_of(&host).unwrap_or(origin.scheme.port());
-    let fields = head.fields_mut();
-    fields.push_written(Name::XForwardedFor, b"X-Forwarded-For", |out| digits::address(peer, out));
-    fields.push_known(Name::XForwardedProto, b"X-Forwarded-Proto", scheme);
-    if !host.is_empty() {
-        fields.push_known(Name::XForwardedHost, b"X-Forwarded-Host", &host);
+/// The lines that tell of a peer that is not trusted, which is nearly everybody: nothing it claims is looked at, so they
+/// stay the same from one request of a connection to the next.
+#[derive(Debug, Default)]
+pub struct Stamp {
+    of: Option<(IpAddr, Scheme)>,
+    host: Vec<u8>,
+    lines: Fields,
+}
+
+impl Stamp {
+    /// Makes the lines, if they are not those of the request before.
+    fn make(&mut self, peer: IpAddr, scheme: Scheme, host: &[u8]) {
+        if self.of == Some((peer, scheme)) && self.host == host {
+            return;
+        }
+        self.of = Some((peer, scheme));
+        self.host.clear();
+        self.host.extend_from_slice(host);
+        let proto = scheme.as_str().as_bytes();
+        let lines = &mut self.lines;
+        lines.clear();
+        lines.push_written(Name::XForwardedFor, b"X-Forwarded-For", |out| digits::address(peer, out));
+        lines.push_known(Name::XForwardedProto, b"X-Forwarded-Proto", proto);
+        if !host.is_empty() {
+            lines.push_known(Name::XForwardedHost, b"X-Forwarded-Host", host);
+        }
+        lines.push_known(Name::XForwardedPort, b"X-Forwarded-Port", port_of(host).unwrap_or(scheme.port()));
+        lines.push_written(Name::Forwarded, b"Forwarded", |out| {
+            add_for(out, Some(peer));
+            add_origin(out, host, proto);
+        });
     }
-    fields.push_known(Name::XForwardedPort, b"X-Forwarded-Port", port);
-    fields.push_written(Name::Forwarded, b"Forwarded", |out| {
-        add_for(out, Some(peer));
-        add_origin(out, &host, scheme);
-    });
 }
 
 fn set_if_absent(fields: &mut Fields, known: Name, name: &[u8], value: &[u8]) {
@@ -240,15 +255,18 @@ fn port_of(authority: &[u8]) -> Option<&[u8]> {
 /// Takes out whatever claims to say who the client is: `Forwarded`, `X-Forwarded-…`, `X-Real-IP`, also with underscores, which
 /// some servers read as hyphens.
 pub(super) fn remove_claims(fields: &mut Fields) {
-    fields.retain(|field| match field.name {
+    let is_claim = |field: &Field<'_>| match field.name {
         // Nearly all names are decided by their first letter.
         [b'x' | b'X' | b'f' | b'F', ..] => {
-            field.known != Name::Forwarded
-                && !starts_alike(field.name, b"x-forwarded-")
-                && !alike(field.name, b"x-real-ip")
+            field.known == Name::Forwarded
+                || starts_alike(field.name, b"x-forwarded-")
+                || alike(field.name, b"x-real-ip")
         }
-        _ => true,
-    });
+        _ => false,
+    };
+    if fields.iter().any(|field| is_claim(&field)) {
+        fields.retain(|field| !is_claim(&field));
+    }
 }
 
 /// Removes all lines whose name is `name` to a server that reads underscores as hyphens.
@@ -269,6 +287,9 @@ fn starts_alike(name: &[u8], start: &[u8]) -> bool {
 pub(super) fn set_host(head: &mut Request, policy: &Policy, onward: &Onward<'_>) {
     let target = head.target();
     let is_absolute = !matches!(target, [b'/', ..] | b"*");
+    if policy.host == HostPolicy::Pass && !is_absolute && head.fields().known(Name::Host).is_some() {
+        return;
+    }
     let mut host = Text::default();
     match &policy.host {
         HostPolicy::Node => host.add(onward.node_authority),

@@ -16,7 +16,7 @@ use crate::head::{Fields, Name, Request, Response, Version, connection};
 use crate::proxy::h1::Framing;
 
 pub use client::client_address;
-pub use fields::{asked_for, remove_aliases};
+pub use fields::{Stamp, asked_for, remove_aliases};
 pub use prefix::{add_prefix, strip_prefix};
 pub use readable::ask_for_readable;
 
@@ -135,7 +135,9 @@ pub struct Onward<'a> {
 /// * `Forwarded`, `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` tell of the client. From a peer that is not trusted, every
 ///   `X-Forwarded-…` and `X-Real-IP` goes first, also spelt with underscores. What a trusted peer says stays, and our part is added.
 /// * Prefixes, `Host`, the certificate and `Via` as the policy says.
-pub fn request(head: &mut Request, policy: &Policy, onward: &Onward<'_>) {
+///
+/// `stamp` keeps what is the same for all requests of a connection.
+pub fn request(head: &mut Request, policy: &Policy, onward: &Onward<'_>, stamp: &mut Stamp) {
     let received = head.version;
     connection::remove_hop_by_hop(head.fields_mut());
     if head.fields().known(Name::TransferEncoding).is_some() {
@@ -145,7 +147,7 @@ pub fn request(head: &mut Request, policy: &Policy, onward: &Onward<'_>) {
         head.fields_mut().remove_known(Name::Expect);
     }
     head.version = Version::Http11;
-    fields::tell_of_client(head, onward);
+    fields::tell_of_client(head, onward, stamp);
     fields::set_host(head, policy, onward);
     prefix::apply(head, policy);
     if let Some(name) = &policy.client_cert_header {

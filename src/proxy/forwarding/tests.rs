@@ -18,7 +18,7 @@ fn send(request_text: &str, policy: &Policy, onward: &Onward<'_>) -> String {
     let mut head = Request::new();
     let length = parse_request(raw.as_bytes(), &HeadLimits::default(), &mut head).expect("valid").expect("whole");
     assert_eq!(length, raw.len());
-    request(&mut head, policy, onward);
+    request(&mut head, policy, onward, &mut Stamp::default());
     let mut out = Vec::new();
     write_request_head(&head, &mut out);
     String::from_utf8(out).expect("ASCII").replace("\r\n", "\n").trim_end().to_owned()

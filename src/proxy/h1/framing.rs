@@ -72,21 +72,10 @@ struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     fn of(fields: &'a Fields) -> Result<Self, HeadError> {
-        let mut seen = Self { length: None, coding: None };
-        let (mut lengths, mut codings) = (0, 0);
-        for field in fields.iter() {
-            match field.known {
-                Name::ContentLength => {
-                    lengths += 1;
-                    seen.length = Some(field.value);
-                }
-                Name::TransferEncoding => {
-                    codings += 1;
-                    seen.coding = Some(field.value);
-                }
-                _ => {}
-            }
-        }
+        let last = |(count, _): (usize, _), value| (count + 1, Some(value));
+        let (lengths, length) = fields.all_known(Name::ContentLength).fold((0, None), last);
+        let (codings, coding) = fields.all_known(Name::TransferEncoding).fold((0, None), last);
+        let seen = Self { length, coding };
         if lengths > 0 && codings > 0 {
             Err(HeadError::LengthAndCoding)
         } else if lengths > 1 || seen.length.is_some_and(|length| length.contains(&b',')) {

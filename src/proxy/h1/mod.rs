@@ -22,6 +22,7 @@ mod decoder;
 mod encode;
 mod error;
 mod framing;
+mod plain;
 mod request;
 mod response;
 mod search;

@@ -79,7 +79,7 @@ fn check_parts(method: &[u8], target: &[u8], limits: &HeadLimits) -> Result<(), 
 }
 
 /// RFC 9112 §3.2: exactly one `Host` in HTTP/1.1, at most one in HTTP/1.0, and a valid one.
-fn check_host(head: &Request) -> Result<(), HeadError> {
+pub(super) fn check_host(head: &Request) -> Result<(), HeadError> {
     let mut hosts = head.fields().all_known(Name::Host);
     match (hosts.next(), hosts.next()) {
         (_, Some(_)) => Err(HeadError::HostRepeated),

@@ -60,7 +60,7 @@ pub(super) fn parse_whole(buf: &[u8], limits: &HeadLimits, head: &mut Response) 
 }
 
 /// Drops `Content-Length` lines that say what the first one says.
-fn merge_equal_lengths(head: &mut Response) {
+pub(super) fn merge_equal_lengths(head: &mut Response) {
     let mut lengths = head.fields().all_known(Name::ContentLength);
     let first = lengths.next();
     let mut repeated = false;

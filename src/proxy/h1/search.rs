@@ -1,18 +1,13 @@
 //! Finds the end of a head in bytes that arrive piece by piece.
 
-use std::sync::LazyLock;
-
-use memchr::{memchr, memmem::Finder};
+use memchr::memchr;
 
 use super::bytes::is_token;
-use super::{HeadError, HeadLimits, request, response};
+use super::{HeadError, HeadLimits, plain, request, response};
 use crate::head::{Request, Response};
 
 /// Empty lines tolerated before a request line (RFC 9112 §2.2: at least one; some clients end a body with one too many).
 const EMPTY_LINES_MAX: usize = 4;
-
-/// How a head ends.
-static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
 /// How a status line begins. What does not is refused at once: it may never end with a line.
 const STATUS_LINE_BEGIN: &[u8] = b"HTTP/1.";
@@ -51,6 +46,11 @@ impl HeadSearch {
     ///
     /// A head that is refused, often before it is whole. `head` is then undefined.
     pub fn request(&mut self, buf: &[u8], limits: &HeadLimits, head: &mut Request) -> Result<Option<usize>, HeadError> {
+        if self.is_at_begin()
+            && let Some(end) = plain::request(buf, limits, head)
+        {
+            return Ok(Some(end));
+        }
         let lines_before = self.lines;
         let found = self.find(buf, limits, Kind::Request);
         if !matches!(found, Ok(Some(_))) && lines_before == 0 && self.lines > 0 {
@@ -76,8 +76,18 @@ impl HeadSearch {
         limits: &HeadLimits,
         head: &mut Response,
     ) -> Result<Option<usize>, HeadError> {
+        if self.is_at_begin()
+            && let Some(end) = plain::response(buf, limits, head)
+        {
+            return Ok(Some(end));
+        }
         let found = self.find(buf, limits, Kind::Response);
         self.finish(found, |start, end| response::parse_whole(&buf[start..end], limits, head))
+    }
+
+    /// Whether nothing was searched yet: a head that comes in pieces is tried as a whole once.
+    fn is_at_begin(&self) -> bool {
+        self.scanned == 0 && self.skipped == 0
     }
 
     /// Whether any byte of a head was seen since the last one was whole (empty lines do not count).
@@ -126,9 +136,6 @@ impl HeadSearch {
             Kind::Request => limits.target_bytes + METHOD_BYTES_MAX + "  HTTP/1.1\r".len(),
             Kind::Response => limits.head_bytes,
         };
-        if let Some(end) = self.find_at_once(buf, limits, first_line_max) {
-            return Ok(Some(end));
-        }
         while let Some(at) = memchr(b'\n', buf.get(self.scanned..).unwrap_or_default()) {
             let lf = self.scanned + at;
             let length = lf + 1 - self.skipped;
@@ -154,34 +161,6 @@ impl HeadSearch {
             return Err(self.too_large(buf, limits, kind));
         }
         Ok(None)
-    }
-
-    /// The end of a head that is there whole and with which nothing is wrong: nearly every one. What is wrong with any other
-    /// is found line by line.
-    fn find_at_once(&self, buf: &[u8], limits: &HeadLimits, first_line_max: usize) -> Option<usize> {
-        if self.scanned != self.skipped {
-            return None;
-        }
-        let buf = &buf[self.skipped..];
-        let length = END.find(&buf[..buf.len().min(limits.head_bytes)])? + 4;
-        let head = &buf[..length];
-        if memchr(b'\n', head).is_none_or(|lf| lf > first_line_max) {
-            return None;
-        }
-        // Whole stretches at a time, so that the compiler compares many bytes by one instruction.
-        let (mut lines, mut bare) = (0, 0);
-        for (here, before) in head[1..].chunks(128).zip(head[..length - 1].chunks(128)) {
-            let (mut lines_here, mut bare_here) = (0u8, 0u8);
-            for (byte, previous) in here.iter().zip(before) {
-                let is_end = u8::from(*byte == b'\n');
-                lines_here += is_end;
-                bare_here |= is_end & u8::from(*previous != b'\r');
-            }
-            lines += usize::from(lines_here);
-            bare |= bare_here;
-        }
-        // The empty line at the end is no field.
-        (bare == 0 && lines <= limits.fields + 2).then_some(self.skipped + length)
     }
 
     /// Skips empty lines before a request and looks at its first byte. `false`: there is none yet.

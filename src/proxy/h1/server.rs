@@ -43,6 +43,10 @@ pub async fn serve(worker: &Worker, connection: &Connection, stream: Stream, inp
             match next_head(worker, connection, &mut wire, &mut search, &mut request, &mut deadline, is_first).await {
                 Next::Request(framing) => framing,
                 Next::Close => return,
+                // Whoever that is could not read an answer of HTTP/1.
+                Next::Refuse(_) if is_first && speaks_no_http(wire.input.filled()) => {
+                    return linger(worker, wire, deadline).await;
+                }
                 Next::Refuse(error) => return refuse(worker, wire, Failure::BadHead(error), deadline).await,
                 Next::TooSlow => return refuse(worker, wire, Failure::ClientTimeout, deadline).await,
             };
@@ -165,6 +169,17 @@ async fn next_head(
     }
 }
 
+/// Whether the first line has the form of a request line, but of another protocol. An invalid preface of HTTP/2 is one
+/// (RFC 9113 §3.4); HTTP/0.9, which names no version, and versions misspelt are none.
+fn speaks_no_http(input: &[u8]) -> bool {
+    let Some(end) = memchr::memchr(b'\r', input) else { return false };
+    let mut words = input[..end].split(|byte| *byte == b' ');
+    let (Some(_), Some(_), Some(version), None) = (words.next(), words.next(), words.next(), words.next()) else {
+        return false;
+    };
+    !version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP"))
+}
+
 /// Answers what never became a request, and closes.
 async fn refuse(worker: &Worker, mut wire: Wire, failure: Failure, mut deadline: Deadline) {
     let mut head = Response::new();
@@ -220,7 +235,7 @@ async fn drain(worker: &Worker, wire: &mut Wire, deadline: &mut Deadline) -> boo
 }
 
 /// Closes so that the last answer arrives: sends the end, then reads on for a while (RFC 9112 §9.6).
-async fn linger(worker: &Worker, mut wire: Wire, mut deadline: Deadline) {
+pub(in crate::proxy) async fn linger(worker: &Worker, mut wire: Wire, mut deadline: Deadline) {
     use tokio::io::AsyncWriteExt;
     deadline.set(LINGER);
     let mut shutdown = std::pin::pin!(async { wire.stream.shutdown().await });

@@ -99,6 +99,16 @@ impl Wire {
         }
     }
 
+    /// Takes what is left of a whole body off the connection, which need not wait for it any longer. False: something came
+    /// behind it, and is lost.
+    pub fn take_body(&mut self) -> (Buffer, bool) {
+        let mut body = std::mem::take(&mut self.input);
+        let is_all = body.len() == self.decoded + self.gap;
+        body.truncate(self.decoded);
+        (self.decoded, self.gap) = (0, 0);
+        (body, is_all)
+    }
+
     /// Reads more of the body. Ready when something came, or nothing can come any more.
     pub fn poll_body(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Poll<Fill> {
         if self.decoder.is_done() {

@@ -22,6 +22,8 @@ use super::buffer::Buffer;
 use super::connection::Connection;
 use super::deadline::Deadline;
 use super::early::Early;
+use super::h1::Wire;
+use super::h1::server::linger;
 use super::handler::{self, Scratch};
 use super::stop::Place;
 use super::stream::Stream;
@@ -43,22 +45,42 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// A silent connection is asked whether it still stands.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Whether the connection begins as HTTP/2 does. Nothing is used up. `None` where it ended before that was clear.
-pub async fn begins_with_preface(
+/// What is sent to who begins HTTP/2 and goes wrong: no settings, and GOAWAY with PROTOCOL_ERROR (RFC 9113 §3.4, §6.8).
+#[rustfmt::skip]
+const BROKEN: &[u8] = &[
+    0, 0, 0, 4, 0, 0, 0, 0, 0,
+    0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+];
+/// From here on nothing but HTTP/2 can have been meant.
+const REQUEST_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";
+
+/// How a connection begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// As HTTP/1 may.
+    Http1,
+    /// As HTTP/2 does.
+    Http2,
+    /// As HTTP/2 does, and then not.
+    Broken,
+}
+
+/// How the connection begins. Nothing is used up. `None` where it ended before that was clear.
+pub async fn look_for_preface(
     worker: &Worker,
     connection: &Connection,
     stream: &mut Stream,
     input: &mut Buffer,
-) -> Option<bool> {
+) -> Option<Begin> {
     let mut deadline = Deadline::default();
     deadline.set(connection.listener.config.timeouts.header);
     loop {
         let known = input.len().min(PREFACE.len());
         if input.filled()[..known] != PREFACE[..known] {
-            return Some(false);
+            return Some(if input.filled().starts_with(REQUEST_LINE) { Begin::Broken } else { Begin::Http1 });
         }
         if known == PREFACE.len() {
-            return Some(true);
+            return Some(Begin::Http2);
         }
         let holds_nothing = input.is_empty();
         let count = poll_fn(|cx| {
@@ -72,8 +94,23 @@ pub async fn begins_with_preface(
         .await?;
         if count == 0 {
             // HTTP/1 knows how to answer what broke off.
-            return (!input.is_empty()).then_some(false);
+            return (!input.is_empty()).then_some(Begin::Http1);
         }
+    }
+}
+
+/// Ends a connection whose preface is broken.
+pub async fn refuse(worker: &Worker, stream: Stream, input: Buffer) {
+    let mut wire = Wire::new(stream, input);
+    wire.interim(|out| out.extend_from_slice(BROKEN));
+    let mut deadline = Deadline::default();
+    deadline.set(FAREWELL);
+    let sent = poll_fn(|cx| match wire.poll_flush(cx) {
+        Poll::Ready(sent) => Poll::Ready(sent.is_ok()),
+        Poll::Pending => deadline.poll(cx).map(|()| false),
+    });
+    if sent.await {
+        linger(worker, wire, deadline).await;
     }
 }
 

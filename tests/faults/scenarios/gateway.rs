@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Play, Stop, all_well, close, close_killed, only_faults};
+use super::{Play, Stop, all_well, close, close_killed, only_faults, stall_below};
 use crate::load::Load;
 use crate::stage::{Setup, Stage};
 use crate::verdict::Row;
@@ -44,8 +44,8 @@ pub fn invalid(play: &Play) -> Result<Row, Stop> {
 /// A gateway that keeps its pins on disk, before anybody is told of them; not run where this build cannot.
 pub fn durable(stage: &Stage) -> Setup {
     let file = stage.folder.path().join("store/castile.redb");
-    let top = format!("affinity: {{store: {{disk: {}, durability: before_reply}}}}\n", file.display());
-    Setup { top, ..stage.setup.clone() }
+    let store = format!("affinity: {{store: {{disk: {}, durability: before_reply}}}}\n", file.display());
+    Setup { top: stage.setup.top.clone() + &store, ..stage.setup.clone() }
 }
 
 /// Says why the gateway would not act on a key of its configuration.
@@ -91,6 +91,49 @@ pub fn killed(play: &Play) -> Result<Row, Stop> {
             only_faults(evidence, row, &[]),
             (strangers == 0, format!("{strangers} requests came to a node that does not hold their session")),
             (under_way <= most, format!("{under_way} requests were executed and got no answer")),
+        ]
+    })
+}
+
+/// How often the gateway is replaced by its successor.
+const UPGRADES: usize = 5;
+
+pub fn upgraded(play: &Play) -> Result<Row, Stop> {
+    upgrade(play, false)
+}
+
+pub fn upgraded_durable(play: &Play) -> Result<Row, Stop> {
+    upgrade(play, true)
+}
+
+fn upgrade(play: &Play, on_disk: bool) -> Result<Row, Stop> {
+    let mut stage = Stage::bare(&play.castile, Setup::default())?;
+    for number in 0..3 {
+        stage.add_node(number, Ipv4Addr::LOCALHOST, None, &[])?;
+    }
+    stage.setup.top = format!("handover: {{socket: {}}}\n", stage.folder.path().join("control").display());
+    if on_disk {
+        stage.setup = durable(&stage);
+        std::fs::create_dir(stage.folder.path().join("store")).map_err(|error| error.to_string())?;
+    }
+    stage.start_gateway()?;
+    // These live through all of it; those begin and end meanwhile.
+    let old = Load { clients: 4, length: 1_000_000, ..Load::default() }.start(stage.address);
+    let young = Load { clients: CLIENTS, first: 100, length: 20, ..Load::default() }.start(stage.address);
+    for _ in 0..UPGRADES {
+        young.well(play.some(400))?;
+        stage.upgrade()?;
+    }
+    young.well(play.some(400))?;
+    let told = stage.told();
+    let taken = told.matches("taken over; the process before this one accepts no more").count();
+    let errors: Vec<String> = told.lines().filter(|line| line.contains("ERROR")).map(str::to_owned).collect();
+    close(stage, vec![old, young], |evidence, row| {
+        vec![
+            all_well(evidence, row),
+            stall_below(row, 5_000),
+            (taken == UPGRADES, format!("{taken} of {UPGRADES} successors took over")),
+            (errors.is_empty(), format!("errors in the log: {errors:?}")),
         ]
     })
 }

@@ -74,6 +74,8 @@ pub const ALL: &[Scenario] = &[
     scenario("reloads", "100 reloads under load", gateway::reloads),
     scenario("reload-invalid", "reloads of a file that is wrong", gateway::invalid),
     scenario("gateway-killed", "SIGKILL of the gateway and restart, durability: before_reply", gateway::killed),
+    scenario("gateway-upgrade", "SIGUSR2 five times: a successor takes sockets and table over", gateway::upgraded),
+    scenario("gateway-upgrade-disk", "the same with durability: before_reply", gateway::upgraded_durable),
     scenario("table-overflow", "ten times as many conversations as there is room for", resources::table),
     Scenario { quick: false, ..scenario("descriptors", "idle clients take all descriptors", resources::descriptors) },
     Scenario {

@@ -151,12 +151,14 @@ pub fn slow(play: &Play) -> Result<Row, Stop> {
     close(stage, vec![load], |evidence, row| {
         let slow: Vec<u64> =
             evidence.done.iter().filter(|done| done.node == "n2").map(|done| done.conversation).collect();
-        let others = evidence.told.iter().filter(|told| !slow.contains(&told.conversation));
-        let longest = others.map(|told| told.took).max().unwrap_or_default();
+        let mut others: Vec<_> = evidence.told.iter().filter(|told| !slow.contains(&told.conversation)).collect();
+        others.sort_by_key(|told| told.took);
+        // On a busy machine some wait for a processor as long as the slow node takes.
+        let most = others.get(others.len() * 95 / 100).map(|told| told.took).unwrap_or_default();
         vec![
             all_well(evidence, row),
             (!slow.is_empty(), "the slow node got nothing".to_owned()),
-            (longest < Duration::from_secs(1), format!("others waited {longest:?} because of the slow node")),
+            (most < Duration::from_millis(300), format!("others waited {most:?} because of the slow node")),
         ]
     })
 }

@@ -1,12 +1,13 @@
 //! What a gateway can run out of.
 
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
 use super::gateway::{durable, needs};
 use super::{Play, Stop, all_well, close, close_overflown, none_lost, only_faults, stall_below};
 use crate::load::Load;
+use crate::process::{free_address, until};
 use crate::stage::{Setup, Stage};
 use crate::verdict::Row;
 
@@ -53,6 +54,7 @@ pub fn descriptors(play: &Play) -> Result<Row, Stop> {
     load.well(play.some(500))?;
     close(stage, vec![load], |evidence, row| {
         vec![
+            none_lost(row),
             (evidence.faults("SessionLost") == 0, "a session was given up because the gateway ran out".to_owned()),
             (evidence.faults("NodeFailed") == 0, "a node was blamed because the gateway ran out".to_owned()),
             // Twice the time that a connection may take for its first head: so long the idle ones may stand in the way.
@@ -87,7 +89,7 @@ pub fn log_disk(play: &Play) -> Result<Row, Stop> {
     small_disk(&disk, "128k")?;
     stage.setup.log = Some(disk.join("access.json"));
     for number in 0..3 {
-        stage.add_node(number, std::net::Ipv4Addr::LOCALHOST, None, &[])?;
+        stage.add_node(number, Ipv4Addr::LOCALHOST, None, &[])?;
     }
     stage.start_gateway()?;
     let load = Load { length: 60, ..Load::default() }.start(stage.address);
@@ -102,18 +104,50 @@ pub fn log_disk(play: &Play) -> Result<Row, Stop> {
 pub fn disk(play: &Play) -> Result<Row, Stop> {
     let mut stage = Stage::bare(&play.castile, Setup::default())?;
     for number in 0..3 {
-        stage.add_node(number, std::net::Ipv4Addr::LOCALHOST, None, &[])?;
+        stage.add_node(number, Ipv4Addr::LOCALHOST, None, &[])?;
     }
     let disk = stage.folder.path().join("store");
     small_disk(&disk, "8m")?;
     stage.setup = durable(&stage);
+    stage.setup.admin = Some(free_address(Ipv4Addr::LOCALHOST)?);
     needs(&stage, "affinity.store")?;
     stage.start_gateway()?;
     let load = Load { length: 60, ..Load::default() }.start(stage.address);
     load.well(play.some(400))?;
+    let well = said(&stage)?;
     let ballast = fill(&disk)?;
+    load.well(play.some(400))?;
+    until("the gateway says that the store fails", || said(&stage).is_ok_and(|said| said == FAILS))
+        .map_err(|_| format!("log, metric, readiness: {:?} instead of {FAILS:?}", said(&stage)))?;
     load.well(play.some(2_000))?;
     std::fs::remove_file(ballast).map_err(|error| error.to_string())?;
+    until("the gateway says that the store works again", || said(&stage).is_ok_and(|said| said == WORKS_AGAIN))
+        .map_err(|_| format!("log, metric, readiness: {:?} instead of {WORKS_AGAIN:?}", said(&stage)))?;
     load.well(play.some(500))?;
-    close(stage, vec![load], |evidence, row| vec![all_well(evidence, row), stall_below(row, 5_000)])
+    close(stage, vec![load], |evidence, row| {
+        vec![
+            all_well(evidence, row),
+            stall_below(row, 5_000),
+            (well == WORKS, format!("log, metric, readiness: {well:?} with a disk that has room")),
+        ]
+    })
+}
+
+/// What a gateway says of its store: the log that it fails, and that it works again; the metric; readiness, and its detail.
+type Said = (bool, bool, bool, bool, bool);
+
+const WORKS: Said = (false, false, true, true, false);
+/// Serving goes on, so it is ready all the same.
+const FAILS: Said = (true, false, false, true, true);
+const WORKS_AGAIN: Said = (true, true, true, true, false);
+
+fn said(stage: &Stage) -> Result<Said, String> {
+    let (told, metrics, ready) = (stage.told(), stage.ask_admin("/metrics")?, stage.ask_admin("/ready")?);
+    Ok((
+        told.contains("the store fails"),
+        told.contains("the store works again"),
+        metrics.lines().any(|line| line == "castile_store_up 1"),
+        ready.contains("\"ready\":true"),
+        ready.contains("the store fails"),
+    ))
 }

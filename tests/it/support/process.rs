@@ -63,7 +63,16 @@ impl Process {
 
     /// Where its listener of this name is bound.
     pub fn address(&self, listener: &str) -> SocketAddr {
-        let line = self.line(&["listening", &format!("listener=\"{listener}\"")]);
+        self.told_address(&["listening", &format!("listener=\"{listener}\"")])
+    }
+
+    /// Where its admin API listens.
+    pub fn admin(&self) -> SocketAddr {
+        self.told_address(&["admin API"])
+    }
+
+    fn told_address(&self, words: &[&str]) -> SocketAddr {
+        let line = self.line(words);
         let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address");
         address.parse().expect("an address")
     }

@@ -215,7 +215,6 @@ fn nothing_is_left_of_a_random_life() {
 }
 
 #[test]
-#[ignore = "a follower still takes two conversations of one node for one where a key goes from the one to the other"]
 fn who_follows_a_random_life_knows_the_same() {
     lead(|| random_life(false));
 }
