@@ -201,10 +201,9 @@ pub async fn only_its_owner_removes_and_renews(world: &impl World) {
     .await;
     assert_eq!(sure(store.get(&keys)).await, [None, Some(value(8)), None]);
     let renewed = Value { owner: 7, bytes: b"later".to_vec() };
-    sure(store.write(&[
-        Write::Put(vec![keys[2]], value(7), MINUTE),
-        Write::Renew(keys.to_vec(), renewed.clone(), None),
-    ]))
+    sure(
+        store.write(&[Write::Put(vec![keys[2]], value(7), MINUTE), Write::Renew(keys.to_vec(), renewed.clone(), None)]),
+    )
     .await;
     let expected = [None, Some(value(8)), Some(renewed)];
     assert_eq!(sure(store.get(&keys)).await, expected);
