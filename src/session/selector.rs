@@ -114,7 +114,11 @@ impl Selector {
                 }
             }
             Place::PathParam(name) => {
-                for segment in view.head.path().split(|byte| *byte == b'/') {
+                let path = view.head.path();
+                if memchr::memchr(b';', path).is_none() {
+                    return;
+                }
+                for segment in path.split(|byte| *byte == b'/') {
                     for (found, value) in pairs(segment, b';').skip(1) {
                         if found == name.as_bytes() {
                             self.give(value, None, extra, each);
