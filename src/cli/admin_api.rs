@@ -86,10 +86,23 @@ impl AdminApi {
     /// # Errors
     /// The same.
     pub fn send(&self, method: &str, path: &str, body: &str) -> Result<Value, String> {
-        let admin = &self.url;
-        let fail = |error: std::io::Error| {
-            format!("{admin} cannot be asked: {error}; is the gateway up, and is that its admin.address?")
-        };
+        let answer = self.begin(method, path, body, PATIENCE)?;
+        let mut bytes = Vec::new();
+        match answer.take(ANSWER_MAX).read_to_end(&mut bytes) {
+            // Closed without TLS's own goodbye: a cut answer is no JSON.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof && !bytes.is_empty() => {}
+            Err(error) => return Err(self.cannot_be_asked(&error)),
+            Ok(_) => {}
+        }
+        self.read(&bytes)
+    }
+
+    /// Sends a request and gives the connection, on which the answer comes. `patience`: between two pieces of it.
+    ///
+    /// # Errors
+    /// The gateway cannot be asked.
+    pub fn begin(&self, method: &str, path: &str, body: &str, patience: Duration) -> Result<Box<dyn Read>, String> {
+        let fail = |error: std::io::Error| self.cannot_be_asked(&error);
         let addresses: Vec<_> = self.address.to_socket_addrs().map_err(fail)?.collect();
         // A name may stand for addresses of both families, and the API listens on one.
         let mut standing = Err(std::io::Error::other("it has no address"));
@@ -99,8 +112,8 @@ impl AdminApi {
                 break;
             }
         }
-        let tcp = standing.map_err(fail)?;
-        tcp.set_read_timeout(Some(PATIENCE)).map_err(fail)?;
+        let mut tcp = standing.map_err(fail)?;
+        tcp.set_read_timeout(Some(patience)).map_err(fail)?;
         tcp.set_write_timeout(Some(PATIENCE)).map_err(fail)?;
         let authorization = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n"));
         let request = format!(
@@ -109,15 +122,23 @@ impl AdminApi {
             authorization.unwrap_or_default(),
             body.len()
         );
-        let bytes = match &self.tls {
-            None => exchange(tcp, &request),
+        match &self.tls {
+            None => {
+                tcp.write_all(request.as_bytes()).map_err(fail)?;
+                Ok(Box::new(tcp))
+            }
             Some((name, config)) => {
                 let session = ClientConnection::new(Arc::clone(config), name.clone())
-                    .map_err(|error| format!("{admin}: {error}"))?;
-                exchange(StreamOwned::new(session, tcp), &request)
+                    .map_err(|error| format!("{}: {error}", self.url))?;
+                let mut stream = StreamOwned::new(session, tcp);
+                stream.write_all(request.as_bytes()).map_err(fail)?;
+                Ok(Box::new(stream))
             }
-        };
-        self.read(&bytes.map_err(fail)?)
+        }
+    }
+
+    fn cannot_be_asked(&self, error: &std::io::Error) -> String {
+        format!("{} cannot be asked: {error}; is the gateway up, and is that its admin.address?", self.url)
     }
 
     fn read(&self, bytes: &[u8]) -> Result<Value, String> {
@@ -130,16 +151,6 @@ impl AdminApi {
             Some(200) => serde_json::from_slice(body).map_err(|_| strange()),
             _ => Err(format!("refused: {}", String::from_utf8_lossy(body).trim())),
         }
-    }
-}
-
-fn exchange(mut stream: impl Read + Write, request: &str) -> std::io::Result<Vec<u8>> {
-    stream.write_all(request.as_bytes())?;
-    let mut bytes = Vec::new();
-    match stream.take(ANSWER_MAX).read_to_end(&mut bytes) {
-        // Closed without TLS's own goodbye: a cut answer is no JSON.
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof && !bytes.is_empty() => Ok(bytes),
-        read => read.map(|_| bytes),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::admin_api::{AdminApi, AdminArgs};
 use super::expectations::FILE;
 
 /// What to capture.
@@ -31,15 +31,12 @@ pub struct Args {
     /// The folder the files go to; made where it is absent
     #[arg(long, value_name = "DIR", default_value = "capture")]
     pub out: PathBuf,
-    /// Where the admin API listens
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9280")]
-    pub admin: String,
-    /// A file that holds a token of the admin API
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
+    /// Whom to ask
+    #[command(flatten)]
+    pub admin: AdminArgs,
 }
 
-/// For connecting, and beyond the time of the capture for its end.
+/// Beyond the time of the capture for its end.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of one line at most: two bodies and their heads in base64.
 const LINE_MAX: u64 = 32 << 20;
@@ -72,11 +69,11 @@ fn capture(args: &Args, err: &mut dyn Write) -> Result<u32, String> {
     let mut expected = String::from("exchanges:\n");
     let mut count = 0;
     while let Some(line) = lines.next()? {
-        let told: Value = serde_json::from_slice(&line).map_err(|_| strange(&args.admin))?;
+        let told: Value = serde_json::from_slice(&line).map_err(|_| strange(&args.admin.admin))?;
         let file = |kind: &str| args.out.join(format!("{:02}-{kind}.http", told["n"].as_u64().unwrap_or(0)));
         let write = |kind: &str| match told[kind].as_str().map(|text| STANDARD.decode(text)) {
             Some(Ok(bytes)) => std::fs::write(file(kind), bytes).map_err(at(&file(kind))),
-            Some(Err(_)) => Err(strange(&args.admin)),
+            Some(Err(_)) => Err(strange(&args.admin.admin)),
             None => Ok(()),
         };
         write("request")?;
@@ -104,7 +101,7 @@ fn strange(admin: &str) -> String {
 /// The lines of an answer in chunks.
 struct Lines {
     admin: String,
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Read>>,
     /// Bytes of the chunk that are still to come.
     left: u64,
 }
@@ -151,24 +148,7 @@ impl Lines {
 }
 
 fn ask(args: &Args) -> Result<Lines, String> {
-    let admin = &args.admin;
-    let authority = admin.trim_end_matches('/').strip_prefix("http://").filter(|rest| !rest.contains('/'));
-    let authority = authority.ok_or_else(|| format!("{admin}: write http://HOST:PORT (TLS is not spoken here)"))?;
-    let token = match &args.token_file {
-        None => String::new(),
-        Some(file) => {
-            let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-            format!("Authorization: Bearer {}\r\n", text.trim())
-        }
-    };
-    let fail = |error: std::io::Error| {
-        format!("{admin} cannot be asked: {error}; is the gateway up, and is that its admin.address?")
-    };
-    let with_port = if authority.rsplit_once(':').is_some() { authority.to_owned() } else { format!("{authority}:80") };
-    let address = with_port.to_socket_addrs().map_err(fail)?.next().ok_or_else(|| format!("{admin} has no address"))?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(fail)?;
-    stream.set_read_timeout(Some(args.time + PATIENCE)).map_err(fail)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(fail)?;
+    let api = AdminApi::new(&args.admin)?;
     let route: String = args.route.iter().flat_map(|route| route.bytes()).map(|byte| format!("%{byte:02X}")).collect();
     let query = format!(
         "route={route}&for={}&limit={}&with_bodies={}",
@@ -176,9 +156,8 @@ fn ask(args: &Args) -> Result<Lines, String> {
         args.limit,
         args.with_bodies
     );
-    write!(stream, "POST /v1/capture?{query} HTTP/1.1\r\nHost: {authority}\r\n{token}Content-Length: 0\r\nConnection: close\r\n\r\n")
-        .map_err(fail)?;
-    let mut lines = Lines { admin: admin.clone(), stream: BufReader::new(stream), left: 0 };
+    let stream = api.begin("POST", &format!("/v1/capture?{query}"), "", args.time + PATIENCE)?;
+    let mut lines = Lines { admin: args.admin.admin.clone(), stream: BufReader::new(stream), left: 0 };
     let status = lines.text()?;
     let mut length = None;
     loop {

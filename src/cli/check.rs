@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::admin_api::AdminArgs;
 use super::{reload, wsdl};
 use crate::config::model::Source;
 use crate::config::{Config, Loaded, Problem};
@@ -12,6 +13,7 @@ use crate::upstream::Registry;
 
 /// What to check, and what to print.
 #[derive(Debug, Clone, clap::Args)]
+#[command(group(clap::ArgGroup::new("asked").args(["against", "wsdl"])))]
 pub struct Args {
     /// The configuration file
     #[arg(value_name = "FILE", default_value = "config.yaml")]
@@ -35,9 +37,16 @@ pub struct Args {
     /// With --wsdl: what clients call the gateway, where the file does not tell
     #[arg(long, value_name = "URL", requires = "wsdl")]
     pub public: Option<String>,
-    /// With --wsdl: PEM file of who signs the certificates of https URLs that are no node's
-    #[arg(long, value_name = "FILE", requires = "wsdl")]
+    /// PEM file of the authorities that sign the certificate of https: of the admin API with --against (default: those of the
+    /// system), of URLs that are no node's with --wsdl
+    #[arg(long, value_name = "FILE", requires = "asked")]
     pub ca: Option<PathBuf>,
+    /// With --against and https: PEM file of our certificate, where the API asks for one
+    #[arg(long, value_name = "FILE", requires_all = ["against", "key"])]
+    pub certificate: Option<PathBuf>,
+    /// With --against and https: PEM file of its private key
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
 }
 
 /// Exit code where the file has problems.
@@ -62,8 +71,14 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
                 tell("warning", warning, args.json, err);
             }
             if let (Some(url), Ok(snapshot)) = (&args.against, &compiled) {
-                let against = reload::Against { url, token_file: args.token_file.clone(), json: args.json };
-                return match reload::preview(&Outlook::of(snapshot), &against, out) {
+                let admin = AdminArgs {
+                    admin: url.clone(),
+                    token_file: args.token_file.clone(),
+                    ca: args.ca.clone(),
+                    certificate: args.certificate.clone(),
+                    key: args.key.clone(),
+                };
+                return match reload::preview(&Outlook::of(snapshot), &admin, args.json, out) {
                     Ok(true) => ExitCode::SUCCESS,
                     Ok(false) => ExitCode::from(PROBLEMS),
                     Err(message) => {
@@ -158,7 +173,18 @@ mod tests {
         std::fs::write(&file, text).expect("a file can be written");
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let code = run(
-            &Args { file, effective, json, against: None, token_file: None, wsdl: None, public: None, ca: None },
+            &Args {
+                file,
+                effective,
+                json,
+                against: None,
+                token_file: None,
+                wsdl: None,
+                public: None,
+                ca: None,
+                certificate: None,
+                key: None,
+            },
             &mut out,
             &mut err,
         );

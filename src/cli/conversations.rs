@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::admin_api::{AdminApi, AdminArgs};
+use crate::config::model::Store;
 use crate::config::units::{duration, show_duration};
 use crate::config::{Config, Loaded};
 use crate::gateway::Snapshot;
@@ -25,7 +26,7 @@ pub struct Args {
     #[arg(conflicts_with_all = ["id", "upstream", "node", "age", "idle"])]
     pub fingerprint: Option<String>,
     /// One conversation, by a session id that it carries; - reads the id from standard input. The id is fingerprinted here, with
-    /// affinity.fingerprint_key of the configuration, and never sent
+    /// affinity.fingerprint_key of the configuration, or the key file beside its store, and never sent
     #[arg(long, value_name = "ID", conflicts_with_all = ["node", "age", "idle"])]
     pub id: Option<String>,
     /// With --id: the configuration of the gateway
@@ -188,13 +189,7 @@ fn fingerprints(args: &Args, id: &str) -> Result<Vec<Fingerprint>, String> {
         id.to_owned()
     };
     let config = load(&args.config)?;
-    let Some(secret) = crate::gateway::configured_secret(&config.affinity) else {
-        return Err(format!(
-            "{}: affinity.fingerprint_key is not set, so nobody but the gateway can make its fingerprints; set it, or take \
-             the fingerprint from the access log",
-            args.config.display()
-        ));
-    };
+    let secret = secret(&config.affinity, &args.config)?;
     let fingerprinter = Fingerprinter::new(&secret);
     let snapshot = Snapshot::compile(config, &Registry::default()).map_err(|error| error.to_string())?;
     let mut prints = Vec::new();
@@ -223,6 +218,22 @@ fn fingerprints(args: &Args, id: &str) -> Result<Vec<Fingerprint>, String> {
         return Err("no rule pins such ids; keys of scope host or client_ip need --scope".to_owned());
     }
     Ok(prints)
+}
+
+/// The configured secret, else the one that the gateway has made beside its store.
+fn secret(affinity: &crate::config::model::Affinity, file: &Path) -> Result<crate::store::Secret, String> {
+    if let Some(secret) = crate::gateway::configured_secret(affinity) {
+        return Ok(secret);
+    }
+    let Store::Disk { path, .. } = &affinity.store else {
+        return Err(format!(
+            "{}: affinity.fingerprint_key is not set, so nobody but the gateway can make its fingerprints; set it, or take \
+             the fingerprint from the access log",
+            file.display()
+        ));
+    };
+    let beside = crate::store::beside(path).map_err(|error| error.to_string())?;
+    beside.ok_or_else(|| format!("{} has no key beside it: no gateway has used it from here yet", path.display()))
 }
 
 fn load(file: &Path) -> Result<crate::config::model::Config, String> {

@@ -1,7 +1,6 @@
 //! `castile reload`, and `castile check --against`: taking a changed file over, and what that would do.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -57,43 +56,25 @@ fn reload(api: &AdminApi, force: bool) -> Result<(), String> {
     Err("the gateway does not say what became of the reload".to_owned())
 }
 
-/// A file to be previewed against a running gateway.
-#[derive(Debug)]
-pub struct Against<'a> {
-    /// Its admin API.
-    pub url: &'a str,
-    /// A file with a token.
-    pub token_file: Option<PathBuf>,
-    /// Whether JSON is to be printed.
-    pub json: bool,
-}
-
 /// Tells what taking the file over would do. Whether a reload would be taken over without force.
 ///
 /// # Errors
 /// The gateway cannot be asked.
-pub fn preview(outlook: &Outlook, against: &Against<'_>, out: &mut dyn Write) -> Result<bool, String> {
-    let args = AdminArgs {
-        admin: against.url.to_owned(),
-        token_file: against.token_file.clone(),
-        ca: None,
-        certificate: None,
-        key: None,
-    };
-    let api = AdminApi::new(&args)?;
+pub fn preview(outlook: &Outlook, admin: &AdminArgs, json: bool, out: &mut dyn Write) -> Result<bool, String> {
+    let api = AdminApi::new(admin)?;
     let body = serde_json::to_string(outlook).expect("names are text");
     let (mut effect, mut limit, mut after) = (Effect::default(), Value::Null, Some(0));
     while let Some(at) = after {
         let page = api.send("POST", &format!("/v1/preview?after={at}"), &body)?;
         let more: Effect = serde_json::from_value(page["effect"].clone())
-            .map_err(|_| format!("{} does not answer as an admin API does", against.url))?;
+            .map_err(|_| format!("{} does not answer as an admin API does", admin.admin))?;
         effect.add(more);
         limit = page["max_conversations_lost"].clone();
         after = page["next"].as_u64();
     }
     effect.overflow = effect.conversations.saturating_sub(outlook.max_conversations);
     let is_allowed = limit.as_u64().is_none_or(|limit| effect.lost() <= limit);
-    let _ = if against.json {
+    let _ = if json {
         let mut shown = serde_json::to_value(effect).expect("numbers are JSON");
         shown["max_conversations_lost"] = limit;
         shown["allowed"] = is_allowed.into();

@@ -52,6 +52,14 @@ pub fn secret(store: &StoreFile, configured: Option<Secret>) -> Result<Secret, O
     Ok(secret)
 }
 
+/// The secret of a store for which none is configured; `None` where none was made yet.
+///
+/// # Errors
+/// It cannot be read.
+pub fn beside(store: &Path) -> Result<Option<Secret>, OpenError> {
+    read(&path(store))
+}
+
 fn read(path: &Path) -> Result<Option<Secret>, OpenError> {
     let fail = |why: String| OpenError::KeyFile { file: path.display().to_string(), why };
     let mut file = match File::open(path) {

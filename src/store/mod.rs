@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 pub use disk::{Counts, Disk};
 pub use file::{Medium, OpenError, StoreFile, on_disk};
-pub use key::{Secret, keep};
+pub use key::{Secret, beside, keep};
 
 use crate::affinity::{Affinity, Now, Restored};
 

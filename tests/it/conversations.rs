@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use crate::support::process::{Process, castile};
 use crate::support::soap::{AXIS2, envelope, group_id, login, login_node, post, served_by};
-use crate::support::{Castile, Event, Message, Node, config, ok};
+use crate::support::{Castile, Event, Message, Node, Peer, config, ok};
 
 const AFFINITY: &str = "affinity: {fingerprint_key: 0123456789abcdef0123456789abcdef}\n";
 
@@ -70,6 +71,35 @@ fn a_conversation_is_found_by_its_id_and_moved_with_all_requests_that_follow() {
     assert!(metrics.contains("castile_affinity_events_total{event=\"relocated\"} 1\n"), "{metrics}");
     let (done, told) = site.run(&["show", "--id", "nobody", "--config", "c.yaml"]);
     assert!(!done && told.contains("no conversation has that key"), "{told}");
+}
+
+#[test]
+fn an_id_is_found_by_the_key_beside_the_store_where_none_is_configured() {
+    let node = login_node(0);
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let (file, store) = (folder.path().join("c.yaml"), folder.path().join("pins.redb"));
+    let affinity = format!("affinity: {{store: {{disk: '{}'}}}}\n", store.display());
+    let yaml = config(&[&node], AXIS2) + &affinity + "admin: {address: '127.0.0.1:0'}\naccess_log: none\n";
+    std::fs::write(&file, &yaml).expect("a file can be written");
+    let program = Process::run(&file, &[]);
+    let answer =
+        Peer::connect(program.address("public")).ask(post("X-Login: yes\r\n", envelope("", "<login/>"))).text();
+    let id = answer.split("axis2\">").nth(1).and_then(|rest| rest.split('<').next()).expect("an id");
+    let admin = format!("http://{}", program.admin());
+    let show = |file: &std::path::Path| {
+        let file = file.display().to_string();
+        let told = castile(&["conversations", "show", "--id", id, "--config", &file, "--admin", &admin]).output();
+        let told = told.expect("the program runs");
+        (told.status.success(), String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned())
+    };
+    let (done, shown) = show(&file);
+    assert!(done && shown.contains("app/n0"), "{shown}");
+    std::fs::remove_file(folder.path().join("pins.redb.key")).expect("there is such a file");
+    let (done, told) = show(&file);
+    assert!(!done && told.contains("has no key beside it"), "{told}");
+    std::fs::write(&file, yaml.replace(&affinity, "")).expect("a file can be written");
+    let (done, told) = show(&file);
+    assert!(!done && told.contains("affinity.fingerprint_key is not set"), "{told}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod access_log;
 mod addresses;
 mod admin;
+mod admin_cli;
 mod architecture;
 mod asking;
 mod audit;

@@ -51,6 +51,8 @@ fn told(yaml: &str, url: &str, change: impl FnOnce(&mut Args)) -> Told {
         wsdl: Some(url.to_owned()),
         public: Some("http://gw.example:8280".to_owned()),
         ca: None,
+        certificate: None,
+        key: None,
     };
     change(&mut args);
     let (mut out, mut err) = (Vec::new(), Vec::new());

@@ -116,3 +116,46 @@ fn a_node_that_drains_keeps_its_clients_and_one_in_maintenance_loses_them() {
     assert_eq!(lost.field("set-cookie").as_deref(), Some("C=; Path=/; Max-Age=0; HttpOnly"), "its client begins anew");
     assert_ne!(ask(&castile, "").text(), node);
 }
+
+#[test]
+fn the_cookie_holds_over_http_2_as_well() {
+    let nodes = nodes();
+    let castile = start(&nodes, ONE, "");
+    let client = crate::http2::Client::connect(castile.address("public"));
+    let first = client.ask(&[], "");
+    let line = first.field("set-cookie").expect("a cookie is set");
+    let own = line.split(';').next().unwrap_or_default();
+    for _ in 0..4 {
+        // Clients may split what they send (RFC 9113 §8.2.3).
+        let next = client.ask(&[("cookie", "a=1"), ("cookie", own), ("cookie", "b=2")], "");
+        assert_eq!((next.text(), next.field("set-cookie")), (first.text(), None));
+        assert_eq!(ask(&castile, own).text(), first.text(), "and over HTTP/1.1");
+    }
+    let node = &nodes[first.text().parse::<usize>().expect("a number")];
+    let cookies: Vec<_> = node.requests().iter().map(|request| request.field("cookie")).collect();
+    assert!(cookies.contains(&Some("a=1; b=2".to_owned())), "{cookies:?}");
+    assert!(!cookies.iter().flatten().any(|cookie| cookie.contains("C=")), "{cookies:?}");
+}
+
+#[test]
+fn who_is_taken_over_by_another_node_gets_a_cookie_of_that_one() {
+    let nodes = nodes();
+    let yaml =
+        config(&[&nodes[0], &nodes[1]], &sticky(ONE, "").replace("on_node_down: fault", "on_node_down: failover"));
+    let castile = Castile::start(&(yaml + "admin: {address: '127.0.0.1:0'}\n"));
+    let first = ask(&castile, "");
+    let (own, node) = (pair(&first), first.text());
+    let set = |state: &str| {
+        let request = format!("POST /v1/nodes/app/n{node}/{state} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_eq!(castile.ask_admin(request).status(), 200);
+    };
+    set("maint");
+    let moved = ask(&castile, &own);
+    assert_ne!(moved.text(), node);
+    let new = pair(&moved);
+    set("ready");
+    for _ in 0..4 {
+        let next = ask(&castile, &new);
+        assert_eq!((next.text(), next.field("set-cookie")), (moved.text(), None), "no failback");
+    }
+}
