@@ -242,7 +242,7 @@ async fn control(
     let (tell_changed, mut changed) = tokio::sync::mpsc::channel(1);
     background.spawn(watch::run(Arc::clone(gateway), Arc::clone(&watched), tell_changed));
     background.spawn(health::run(Arc::clone(gateway)));
-    background.spawn(discovery::run(Arc::clone(gateway)));
+    let discovery = background.spawn(discovery::run(Arc::clone(gateway)));
     let mut admin_socket = succession::admin_socket(gateway, admin.as_ref());
     let admin = admin.map(|admin| background.spawn(admin.run()));
     let mut look = tokio::time::interval(LOOK);
@@ -271,6 +271,8 @@ async fn control(
                     if let Some(admin) = &admin {
                         admin.abort();
                     }
+                    // Nodes introduce themselves to the successor from now on.
+                    discovery.abort();
                     audit(gateway, &Act { who: "local", what: "hand over", ..Act::default() }).await;
                 }
             }

@@ -23,9 +23,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::found::FoundState;
 use super::message::{self, Message, NodeState};
 use crate::affinity::{Change, Follower, Rule, Sink};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, REGISTER, Registration};
 use crate::store::change::Names;
 use crate::upstream::Live;
 
@@ -168,6 +169,23 @@ impl Link {
     pub fn send_state(&self, live: &Live) {
         let (group, name) = (live.group().to_string(), live.full_name().to_string());
         self.send(&Message::Node(NodeState { group, name, admin: live.admin(), health: live.health() }));
+    }
+
+    /// Tells all nodes that sources of this process told of.
+    pub fn send_found(&self, gateway: &Gateway) {
+        let registered = gateway.registered();
+        for upstream in &gateway.snapshot().upstreams {
+            for node in &upstream.config.nodes {
+                let Some((source, found)) = node.as_found() else { continue };
+                let name = &upstream.config.name;
+                let is_this = |one: &&(String, Registration)| {
+                    **source == *REGISTER && one.0 == *name && one.1.node.name == found.name
+                };
+                let until = registered.iter().find(is_this).map_or(0, |(_, registration)| registration.until.0);
+                let (upstream, source) = (name.clone(), source.to_string());
+                self.send(&Message::Found(FoundState { upstream, source, until, node: found }));
+            }
+        }
     }
 
     /// Whether it has ended.

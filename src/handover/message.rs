@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 use std::net::SocketAddr;
 
+use super::found::{self, FoundState};
 use crate::affinity::Change;
 use crate::store::change::{self, Names};
 use crate::store::fields::{Broken, Get, Put};
@@ -45,6 +46,8 @@ pub enum Message {
     Begin,
     /// The predecessor: a node's state.
     Node(NodeState),
+    /// The predecessor: a node that a source told of.
+    Found(FoundState),
     /// Either: my table has changed.
     Change {
         /// Where in the sender's journal.
@@ -114,6 +117,7 @@ impl Message {
             Self::Ready(_) => 12,
             Self::Bye => 13,
             Self::Released => 14,
+            Self::Found(_) => 15,
         }
     }
 
@@ -145,6 +149,7 @@ impl Message {
                 put.u8(node.admin as u8);
                 put.u8(node.health as u8);
             }
+            Self::Found(state) => found::put(put, state),
             Self::Change { position, known, change } => {
                 put.u64(*position);
                 put.u64(*known);
@@ -192,6 +197,7 @@ impl Message {
             12 => Self::Ready(listening(&mut get)?),
             13 => Self::Bye,
             14 => Self::Released,
+            15 => Self::Found(found::get(&mut get)?),
             _ => return Err(Broken("a message of no known kind")),
         };
         if get.0.is_empty() { Ok(message) } else { Err(Broken("it goes on after its end")) }
@@ -263,6 +269,19 @@ mod tests {
         read
     }
 
+    fn found(is_whole: bool) -> FoundState {
+        use crate::config::model::{AdminState, Context, FoundNode, NodeUrl, Scheme};
+        let url = NodeUrl { scheme: Scheme::Https, host: "fd00::1".into(), port: 8443 };
+        let mut node = FoundNode::new("n1", url);
+        if is_whole {
+            let context = Context { hosts: vec!["a".into(), "b".into()], path: "/ws".into(), takes_new: true };
+            (node.weight, node.state, node.rests) = (77, AdminState::Drain, true);
+            (node.route, node.group, node.identity) = (vec!["r".into()], Some("g".into()), Some("pod-7".into()));
+            node.contexts = Some([context].into());
+        }
+        FoundState { upstream: "orders".into(), source: "mcmp".into(), until: 7, node }
+    }
+
     #[test]
     fn every_message_is_read_back_as_it_was_written() {
         let listening = vec![
@@ -285,6 +304,8 @@ mod tests {
             Message::Ready(listening),
             Message::Bye,
             Message::Released,
+            Message::Found(found(true)),
+            Message::Found(found(false)),
         ];
         for message in messages {
             assert_eq!(round(&message), message);

@@ -6,7 +6,7 @@
 //!  same version and secret?
 //!                        ── Welcome, Sockets + descriptors ──►
 //!                        ◄── Begin ──     compiled, everything bound
-//!  Node*, Change*, Walked ──►             applies and acknowledges
+//!  Node*, Found*, Change*, Walked ──►             applies and acknowledges
 //!                        ◄── Synced ──
 //!  answers that bind wait for acknowledgements from now on
 //!                        ── Go ──►
@@ -24,6 +24,7 @@
 
 mod descriptors;
 mod door;
+mod found;
 mod link;
 mod message;
 mod predecessor;

@@ -105,11 +105,13 @@ fn run(
 
     let link = Link::begin(Arc::clone(&gateway), stream.try_clone()?, false)?;
     let walking = link.clone();
+    let own = Arc::clone(&gateway);
     let machines = gateway.registry.machines();
     std::thread::Builder::new().name("handover-walk".into()).spawn(move || {
         for live in machines {
             walking.send_state(&live);
         }
+        walking.send_found(&own);
         if walking.walk() {
             walking.send(&Message::Walked);
         }

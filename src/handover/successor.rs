@@ -1,6 +1,6 @@
 //! The process that takes over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use super::descriptors::{self, Receiver};
 use super::door::STEP;
+use super::found::FoundState;
 use super::link::Link;
 use super::message::{self, Listening, Message, NodeState, VERSION};
 use super::storing::Awaited;
-use crate::affinity::Follower;
-use crate::gateway::Gateway;
+use crate::affinity::{Follower, Now};
+use crate::config::model::FoundNode;
+use crate::gateway::{Gateway, Listing, REGISTER, Registration};
 use crate::store::Secret;
 use crate::store::change::Names;
 use crate::upstream::Live;
@@ -130,12 +132,18 @@ impl Successor {
             let mut follower = Follower::new(Arc::clone(&own.affinity));
             let mut store = None;
             let mut is_live = false;
+            let mut found = Vec::new();
             let ended = reading.read(&mut follower, &mut |link, message| match message {
                 Message::Node(state) => {
                     take_state(&own, &state);
                     Ok(())
                 }
+                Message::Found(state) => {
+                    found.push(state);
+                    Ok(())
+                }
                 Message::Walked => {
+                    take_found(&own, std::mem::take(&mut found));
                     store = Some(Awaited::begin(&own));
                     link.wait();
                     link.send(&Message::Synced);
@@ -194,6 +202,24 @@ impl Caught {
     /// This process cannot go on.
     pub fn give_up(self) {
         self.link.end();
+    }
+}
+
+/// What sources told holds until they tell again: some do so only when a node has something to say.
+fn take_found(gateway: &Gateway, found: Vec<FoundState>) {
+    let mut lists: BTreeMap<(String, String), Vec<FoundNode>> = BTreeMap::new();
+    for FoundState { upstream, source, until, node } in found {
+        if source == REGISTER && until > 0 {
+            gateway.announce(&upstream, Registration { node, until: Now(until) });
+        } else {
+            lists.entry((upstream, source)).or_default().push(node);
+        }
+    }
+    for ((upstream, source), nodes) in lists {
+        // What was read here already is newer.
+        if gateway.told(&upstream, &source).is_none_or(|told| told.listing.is_none()) {
+            gateway.tell(&upstream, &source, Listing::seen(nodes));
+        }
     }
 }
 

@@ -568,3 +568,46 @@ fn a_service_manager_passes_sockets_and_hears_how_it_goes() {
     assert_eq!(told(), "STOPPING=1");
     drop(socket);
 }
+
+/// Who announced itself to the old process is a node of the new one from its first request on, with its conversations.
+#[test]
+fn found_nodes_go_over() {
+    let nodes = three();
+    let mcmp = crate::support::refusing_address().1;
+    let yaml = config(&[], &format!("discovery: [{{register: {{}}}}, {{mcmp: {{}}}}]\n{AXIS2}"))
+        + &format!("mcmp: {{address: '{mcmp}', use_alias: false}}\n");
+    let site = Site::new(&yaml);
+    let old = site.run();
+    let body = format!("{{\"url\": \"{}\", \"ttl\": \"1h\"}}", nodes[0].url());
+    let put = format!(
+        "PUT /v1/upstreams/app/nodes/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(Peer::connect(old.admin()).ask(put).status(), 200);
+    let url = nodes[1].url();
+    let port = url.rsplit(':').next().expect("a port");
+    let mut node = Peer::connect(mcmp);
+    let mut say = |method: &str, body: &str| {
+        let length = body.len();
+        node.ask(format!("{method} / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}")).status()
+    };
+    assert_eq!(say("CONFIG", &format!("JVMRoute=b&Host=127.0.0.1&Port={port}&Type=http")), 200);
+    assert_eq!(say("ENABLE-APP", "JVMRoute=b&Context=/"), 200);
+    let mut client = Client::new(old.address("public"));
+    let sessions: Vec<_> = (0..4).map(|_| login(&mut client)).collect();
+    let _new = site.succeed(&old);
+    client.forget();
+    for (id, node) in &sessions {
+        assert_eq!(served_by(&client.ask(use_id(id))), *node);
+    }
+    let shown = Peer::connect(old.admin()).ask("GET /v1/nodes HTTP/1.1\r\nHost: localhost\r\n\r\n").text();
+    assert!(shown.contains("\"source\":\"register\"") && shown.contains("\"source\":\"mcmp\""), "{shown}");
+    let status = || {
+        let mut node = Peer::plain(std::net::TcpStream::connect(mcmp).ok()?);
+        let body = "JVMRoute=b&Load=1";
+        let length = body.len();
+        node.try_send(format!("STATUS / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}")).ok()?;
+        node.head().map(|answer| answer.status())
+    };
+    eventually("the new process hears nodes, and knows this one", || status() == Some(200));
+}

@@ -147,6 +147,24 @@ impl FoundNode {
     }
 }
 
+impl Node {
+    /// A found node as its source told of it, and the label of the source; `None`: the file names it.
+    pub fn as_found(&self) -> Option<(&Arc<str>, FoundNode)> {
+        let found = self.found.as_ref()?;
+        let node = FoundNode {
+            weight: self.weight,
+            route: self.route.clone(),
+            group: self.group.clone(),
+            identity: Some(found.identity.clone()),
+            state: self.state,
+            rests: found.rests,
+            contexts: found.contexts.clone(),
+            ..FoundNode::new(self.name.clone(), self.url.clone())
+        };
+        Some((&found.source, node))
+    }
+}
+
 /// What is known of a node that no file names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
