@@ -276,8 +276,13 @@ impl Record {
 
     /// When its time is over; `u64::MAX`: never.
     pub fn due(&self) -> u64 {
+        self.due_if_used(self.last_used)
+    }
+
+    /// When its time would be over had it last been used then.
+    pub fn due_if_used(&self, last: Now) -> u64 {
         let after = |start: u64, time: u32| if time == NEVER { u64::MAX } else { start.saturating_add(time.into()) };
-        let idle = after(self.last_used.0, self.idle);
+        let idle = after(last.0, self.idle);
         match self.stage {
             Stage::Live => idle.min(after(self.created.0, self.max)),
             Stage::Lingering | Stage::Lost => idle,

@@ -147,6 +147,10 @@ impl Affinity {
         self.max_conversations.load(Relaxed)
     }
 
+    pub(super) fn max_keys(&self) -> usize {
+        self.max_keys.load(Relaxed)
+    }
+
     pub(super) fn rejects_when_full(&self) -> bool {
         self.rejects_when_full.load(Relaxed)
     }

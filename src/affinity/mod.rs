@@ -16,7 +16,7 @@
 //! end is in `answer`; how conversations enter, change and leave the table is in `lifecycle`. Below these, `table` finds
 //! conversations by key, `roll` keeps them by due time and in the order in which a full table pushes them out, `hints`
 //! remembers what binds nothing. Every change that a file or another process has to know is told by the `journal`;
-//! `restore` reads it back.
+//! `restore` and `refill` read it back.
 //!
 //! Time is an argument ([`Now`]), so is randomness; nothing here reads a clock, does I/O or logs.
 
@@ -35,6 +35,7 @@ mod outlook;
 mod place;
 mod policy;
 mod proposal;
+mod refill;
 mod restore;
 mod roll;
 mod sync;
@@ -55,6 +56,7 @@ pub use operate::{Operated, Seen, Standing};
 pub use outlook::Outlook;
 pub use policy::{Limits, OnNodeDown, Policy, SharedSessions, UnknownKey, WhenFull};
 pub use proposal::Proposal;
+pub use refill::Refill;
 pub use restore::{Follower, Restored, Rule};
 pub use turns::{Held, Turn};
 pub use visit::Visit;

@@ -1,4 +1,5 @@
-//! The journal read back: conversations of a file, or of another process, enter this table.
+//! The journal read back: conversations of another process enter this table, one by one; [`refill`](super::refill) takes those of a
+//! file.
 //!
 //! What comes in is [`Record`]s and [`Change`]s of another table. A node is found by name. One that the configuration
 //! does not name is remembered all the same (`homeless`): its conversations then meet what `on_node_down` says instead of
@@ -73,71 +74,47 @@ impl Rule {
 }
 
 /// Why a conversation is left out.
-enum LeftOut {
+pub(super) enum LeftOut {
     Expired,
     Full,
 }
 
 /// Nodes by name, found once.
 #[derive(Debug, Default)]
-struct Nodes(HashMap<(Arc<str>, Arc<str>), (NodeId, bool)>);
+pub(super) struct Nodes {
+    all: HashMap<(Arc<str>, Arc<str>), (NodeId, bool)>,
+    /// Some of them by the very same names: what comes from one file or process shares them.
+    recent: Vec<(Arc<str>, Arc<str>, (NodeId, bool))>,
+}
+
+/// More are hardly found faster one by one than by their names.
+const RECENT: usize = 16;
 
 impl Nodes {
     /// The node, and whether the configuration names it.
-    fn find(&mut self, affinity: &Affinity, record: &Record) -> (NodeId, bool) {
-        let name = (Arc::clone(&record.group), Arc::clone(&record.node));
-        *self.0.entry(name).or_insert_with(|| {
+    pub fn find(&mut self, affinity: &Affinity, record: &Record) -> (NodeId, bool) {
+        let is_it = |(group, node, _): &&(Arc<str>, Arc<str>, _)| {
+            Arc::ptr_eq(node, &record.node) && Arc::ptr_eq(group, &record.group)
+        };
+        if let Some((_, _, found)) = self.recent.iter().find(is_it) {
+            return *found;
+        }
+        let (group, node) = (Arc::clone(&record.group), Arc::clone(&record.node));
+        let found = *self.all.entry((Arc::clone(&group), Arc::clone(&node))).or_insert_with(|| {
             let live = affinity.registry.machine(&record.group, &record.node);
             (live.id(), live.is_configured())
-        })
+        });
+        if self.recent.len() < RECENT {
+            self.recent.push((group, node, found));
+        }
+        found
     }
 }
 
 impl Affinity {
-    /// Enters conversations of a file, best in the order of their numbers: then they keep them. For a table that nobody uses
-    /// yet; the nodes of the configuration must be known.
-    pub fn restore(&self, records: impl IntoIterator<Item = Record>, now: Now) -> Restored {
-        self.tell(now);
-        let mut restored = Restored::default();
-        let mut nodes = Nodes::default();
-        let mut spares: Vec<(u64, u32)> = Vec::new();
-        for record in records {
-            let (node, configured) = nodes.find(self, &record);
-            match self.adopt(&record, &record.keys, node, Rule::Latest, now) {
-                Ok((conversation, conflicts)) => {
-                    let state = conversation.lock();
-                    restored.conversations += 1;
-                    restored.keys += state.keys.len();
-                    restored.homeless += usize::from(!configured);
-                    restored.conflicts += conflicts;
-                    if state.slot != record.id {
-                        restored.stale.push(record.id);
-                        restored.renumbered = true;
-                    }
-                    if state.may_go() {
-                        spares.push((state.last_used, state.slot));
-                    }
-                }
-                Err(why) => {
-                    match why {
-                        LeftOut::Expired => restored.expired += 1,
-                        LeftOut::Full => restored.full += 1,
-                    }
-                    restored.stale.push(record.id);
-                }
-            }
-        }
-        // Longest idle first, as before.
-        spares.sort_unstable();
-        for (_, slot) in spares {
-            self.spare_at(slot);
-        }
-        restored
-    }
-
     /// Enters one conversation, at rest; how many of its keys are another one's. What it `claims` it may take from another by the
     /// rule; its other keys may have been taken from it since.
-    fn adopt(
+    pub(super) fn adopt(
         &self,
         record: &Record,
         claims: &[Fingerprint],
@@ -146,7 +123,7 @@ impl Affinity {
         now: Now,
     ) -> Result<(Arc<Conversation>, usize), LeftOut> {
         let last_used = used_until(record, now);
-        let due = Record { last_used: Now(last_used), ..record.clone() }.due();
+        let due = record.due_if_used(Now(last_used));
         if due <= now.0 || record.keys.is_empty() {
             return Err(LeftOut::Expired);
         }
@@ -219,7 +196,7 @@ impl Affinity {
         state.position = own;
     }
 
-    fn spare_at(&self, slot: u32) {
+    pub(super) fn spare_at(&self, slot: u32) {
         let (found, _) = self.roll.some(slot, 1);
         let Some(conversation) = found.first() else { return };
         let mut state = conversation.lock();

@@ -95,7 +95,27 @@ impl Roll {
         Some(slot)
     }
 
-    /// As [`Roll::enter`], in this slot if it has not been used yet and is no further than `max`; else in any.
+    /// Makes this many slots for [`Roll::enter_at`], in whatever order they will be asked for. Of a roll that nobody is on; until
+    /// [`Roll::release_rest`] they are given to nobody else.
+    pub fn reserve(&self, slots: u32) {
+        let mut inner = self.inner.lock();
+        while inner.slots() < slots {
+            inner.append();
+        }
+    }
+
+    /// Reserved slots that nobody came for are free from now on.
+    pub fn release_rest(&self) {
+        let mut inner = self.inner.lock();
+        inner.free = NONE;
+        for slot in (0..inner.slots()).rev() {
+            if inner.slot(slot).conversation.is_none() {
+                inner.release(slot);
+            }
+        }
+    }
+
+    /// As [`Roll::enter`], in this slot if it is reserved, or has not been used yet and is no further than `max`; else in any.
     pub fn enter_at(&self, slot: u32, conversation: &Arc<Conversation>, due: u64, now: Now, max: usize) -> Option<u32> {
         let mut inner = self.inner.lock();
         if inner.len >= max {
@@ -104,7 +124,9 @@ impl Roll {
         if inner.len == 0 {
             inner.tick = now.0 / TICK;
         }
-        let slot = if slot >= inner.slots() && (slot as usize) < max {
+        let slot = if inner.is_reserved(slot) {
+            slot
+        } else if slot >= inner.slots() && (slot as usize) < max {
             while inner.slots() < slot {
                 let unused = inner.append();
                 inner.release(unused);
@@ -239,6 +261,11 @@ impl Inner {
     /// So many slots were used so far.
     fn slots(&self) -> u32 {
         self.blocks.last().map_or(0, |last| ((self.blocks.len() - 1) * BLOCK + last.len()) as u32)
+    }
+
+    /// Free slots are chained, so one that is empty and no link of the chain is reserved, as long as the chain is empty.
+    fn is_reserved(&mut self, slot: u32) -> bool {
+        self.free == NONE && slot < self.slots() && self.slot(slot).conversation.is_none()
     }
 
     fn release(&mut self, slot: u32) {

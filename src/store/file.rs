@@ -21,7 +21,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, TableDefinition,
+};
 
 use super::record;
 use crate::affinity::Record;
@@ -115,6 +117,32 @@ impl<E: Into<redb::Error>> From<E> for CommitError {
 
 /// What to write: the present state of some conversations, `None` for those that are gone.
 pub type Batch = HashMap<u32, Option<Record>>;
+
+/// Affinity groups and names of nodes, by number.
+pub type NodeNames = Vec<Option<(Arc<str>, Arc<str>)>>;
+
+/// Some conversations as they stand in the file.
+#[derive(Debug, Default)]
+pub struct Part {
+    bytes: Vec<u8>,
+    /// Number and end of each.
+    ends: Vec<(u32, usize)>,
+}
+
+impl Part {
+    /// What can be read of it, and how many cannot.
+    pub fn records(&self, nodes: &NodeNames) -> (Vec<Record>, usize) {
+        let mut begin = 0;
+        let read = self.ends.iter().filter_map(|&(id, end)| {
+            let bytes = &self.bytes[begin..end];
+            begin = end;
+            record::read(id, bytes, nodes)
+        });
+        let records: Vec<Record> = read.collect();
+        let unreadable = self.ends.len() - records.len();
+        (records, unreadable)
+    }
+}
 
 /// Opens the file; a test puts something that fails in between.
 pub type Medium = Box<dyn Fn(&Path) -> Result<Box<dyn StorageBackend>, DatabaseError> + Send + Sync>;
@@ -262,11 +290,17 @@ impl StoreFile {
         Ok(())
     }
 
-    /// Every conversation, in the order of numbers. `take` gets each once; what cannot be read is passed over and counted.
-    pub fn each(&mut self, mut take: impl FnMut(Record)) -> Result<usize, CommitError> {
-        let read = self.database.begin_read()?;
-        let mut nodes = Vec::new();
-        for entry in read.open_table(NODES)?.iter()? {
+    /// How many conversations there are, and the number after the last one's.
+    pub fn size(&self) -> Result<(u64, u32), CommitError> {
+        let conversations = self.database.begin_read()?.open_table(CONVERSATIONS)?;
+        let last = conversations.last()?.map_or(0, |(id, _)| id.value().saturating_add(1));
+        Ok((conversations.len()?, last))
+    }
+
+    /// The names of nodes, by their numbers.
+    pub fn nodes(&mut self) -> Result<NodeNames, CommitError> {
+        let mut nodes = NodeNames::new();
+        for entry in self.database.begin_read()?.open_table(NODES)?.iter()? {
             let (number, name) = entry?;
             let number = number.value();
             let named = std::str::from_utf8(name.value()).ok().and_then(|name| name.split_once('\0'));
@@ -280,15 +314,24 @@ impl StoreFile {
             self.nodes.insert(name.clone(), number);
             nodes[number as usize] = Some(name);
         }
-        let mut unreadable = 0;
+        Ok(nodes)
+    }
+
+    /// Every conversation as it stands there, in the order of numbers, `at_once` of them. `take` gets each part once.
+    pub fn parts(&self, at_once: usize, mut take: impl FnMut(Part)) -> Result<(), CommitError> {
+        let read = self.database.begin_read()?;
+        let mut part = Part::default();
         for entry in read.open_table(CONVERSATIONS)?.iter()? {
             let (id, bytes) = entry?;
-            match record::read(id.value(), bytes.value(), &nodes) {
-                Some(record) => take(record),
-                None => unreadable += 1,
+            part.bytes.extend_from_slice(bytes.value());
+            part.ends.push((id.value(), part.bytes.len()));
+            if part.ends.len() == at_once {
+                let room = Part { bytes: Vec::with_capacity(part.bytes.len()), ends: Vec::with_capacity(at_once) };
+                take(std::mem::replace(&mut part, room));
             }
         }
-        Ok(unreadable)
+        take(part);
+        Ok(())
     }
 
     /// Writes a batch and makes it durable. `swept`: whatever has a number in there and is not in the batch goes too.

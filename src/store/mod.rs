@@ -22,6 +22,7 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 pub use disk::{Counts, Disk};
 pub use file::{Medium, OpenError, StoreFile, on_disk};
@@ -82,26 +83,42 @@ impl Opened {
     }
 }
 
-/// Reads the file into the table; how many of its conversations cannot be read.
+/// Reads the file into the table; how many of its conversations cannot be read. One thread reads, others decode and enter.
 fn restore(file: &mut StoreFile, affinity: &Affinity, now: Now) -> Result<(Restored, usize), file::CommitError> {
-    let (sender, receiver) = std::sync::mpsc::sync_channel::<Vec<crate::affinity::Record>>(4);
-    // One thread reads and checks, one fills the table.
-    std::thread::scope(|scope| {
-        let table = scope.spawn(move || affinity.restore(receiver.into_iter().flatten(), now));
-        let mut batch = Vec::with_capacity(BATCH);
-        let unreadable = file.each(|record| {
-            batch.push(record);
-            if batch.len() == BATCH {
-                // The other end lives until this one is dropped.
-                let _ = sender.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)));
-            }
+    let nodes = file.nodes()?;
+    let (count, numbers) = file.size()?;
+    let keys = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(KEYS_EACH);
+    let refill = affinity.refill(numbers, keys, now);
+    let (sender, receiver) = std::sync::mpsc::sync_channel::<file::Part>(2 * THREADS);
+    let (receiver, unreadable) = (parking_lot::Mutex::new(receiver), AtomicUsize::new(0));
+    let enter = || {
+        loop {
+            let next = receiver.lock().recv();
+            let Ok(part) = next else { return };
+            let (records, torn) = part.records(&nodes);
+            unreadable.fetch_add(torn, Relaxed);
+            refill.enter(&records);
+        }
+    };
+    let read = std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, |count| count.get().clamp(1, THREADS));
+        for _ in 0..threads {
+            scope.spawn(enter);
+        }
+        let read = file.parts(BATCH, |part| {
+            // The other end lives longer than this one.
+            let _ = sender.send(part);
         });
-        let _ = sender.send(batch);
         drop(sender);
-        let restored = table.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        unreadable.map(|unreadable| (restored, unreadable))
-    })
+        read
+    });
+    read?;
+    Ok((refill.finish(), unreadable.into_inner()))
 }
 
-/// Conversations that go from the reading thread to the other at once.
+/// Conversations that go from the reading thread to another at once.
 const BATCH: usize = 1024;
+/// Threads that enter conversations, at most: more would wait for the one that reads.
+const THREADS: usize = 4;
+/// How many keys a conversation has, for allocating. Taste: two is what presets mostly learn.
+const KEYS_EACH: usize = 2;

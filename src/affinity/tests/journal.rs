@@ -160,6 +160,34 @@ fn what_was_told_is_restored_under_the_same_numbers() {
 }
 
 #[test]
+fn threads_that_restore_at_once_give_everybody_the_same_numbers() {
+    let mut world = World::of("a b c");
+    let mirror = Mirror::of(&world);
+    for id in 0..300 {
+        world.run(&format!("c:{id} > s:{id} = new *"));
+    }
+    // Some have gone, so that their numbers are free.
+    world.run("s:7 > end = pin *\ns:150 > end = pin *\ns:299 > end = pin *");
+    let mut records: Vec<Record> = mirror.records.lock().values().cloned().collect();
+    records.sort_by_key(|record| std::cmp::Reverse(record.id));
+    let mut again = World::of("a b c");
+    again.now = world.now;
+    let refill = again.affinity.refill(299, 600, Now(world.now));
+    std::thread::scope(|scope| {
+        for part in records.chunks(20) {
+            scope.spawn(|| refill.enter(part));
+        }
+    });
+    let came = refill.finish();
+    assert_eq!((came.conversations, came.keys, came.stale.len(), came.renumbered), (297, 594, 0, false), "{came:?}");
+    again.run("s:1 = pin *\nc:298 = pin *\nunknown s:7 c:150 s:299");
+    // Whoever comes gets a number that is free.
+    again.run("- > s:a = bal *\n- > s:b = bal *\n- > s:c = bal *\nwait 1s\ns:a = pin *");
+    assert_eq!(again.affinity.gauges().conversations, 300);
+    assert_eq!(again.affinity.roll.some(0, 1_000).0.len(), 300);
+}
+
+#[test]
 fn the_numbers_of_those_that_are_left_out_are_told() {
     let mut world = World::of("a b c");
     let mirror = Mirror::of(&world);
