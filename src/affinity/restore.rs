@@ -79,12 +79,15 @@ pub(super) enum LeftOut {
     Full,
 }
 
+/// A node, and whether the configuration names it.
+type Found = (NodeId, bool);
+
 /// Nodes by name, found once.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
     all: HashMap<(Arc<str>, Arc<str>), (NodeId, bool)>,
     /// Some of them by the very same names: what comes from one file or process shares them.
-    recent: Vec<(Arc<str>, Arc<str>, (NodeId, bool))>,
+    recent: Vec<(Arc<str>, Arc<str>, Found)>,
 }
 
 /// More are hardly found faster one by one than by their names.

@@ -109,6 +109,9 @@ pub fn run(args: &Args) -> ExitCode {
             if let Some(store) = gateway.store() {
                 store.close();
             }
+            if let Some(fleet) = gateway.fleet() {
+                fleet.leave();
+            }
             succession.leave();
             gateway.audit.finish(AUDIT_PATIENCE);
             tracing::info!("stopped");
@@ -147,6 +150,7 @@ fn begin(
         None => Gateway::open(config)?,
     };
     discovery::prime(&gateway);
+    gateway.join_configured()?;
     let mut server = Server::prepare(Arc::clone(&gateway), &mut standing)?;
     let stand_by = successor.as_mut().and_then(|successor| successor.admin.take());
     let bound = runtime.block_on(bind_admin(&gateway, stand_by)).and_then(|admin| match successor {

@@ -21,10 +21,8 @@ const fn row(key: &'static str, value: &'static str, instead: &'static str) -> P
 /// The table.
 const PENDING: &[Pending] = &[
     row("upstreams.*.sticky.keys.learn_outbound", "", "requests that nodes send out are not read"),
-    row("affinity.store.redis", "", "pins are kept in memory only"),
     row("affinity.store.postgres", "", "pins are kept in memory only"),
     row("affinity.store.hazelcast", "", "pins are kept in memory only"),
-    row("affinity.on_store_down", "", "while the disk store cannot be written, serving goes on"),
 ];
 
 /// One warning for each row that the file meets, at its first place.

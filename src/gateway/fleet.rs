@@ -3,17 +3,65 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::Gateway;
+use super::{Gateway, StartError, tls};
 use crate::affinity::Now;
 use crate::config::model;
 use crate::store::fleet::{Fleet, Options};
+use crate::store::redis;
 use crate::store::shared::Shared;
 use crate::upstream::Admin;
 
 /// The names of the fleet's state that say what operators want of a node begin so.
 const NODE: &str = "node/";
 
+/// A store, and the longest that one call of it may take.
+type Reached = (Arc<dyn Shared>, Duration);
+
+/// The store that the configuration shares with other gateways.
+///
+/// # Errors
+/// What cannot be used, and what helps.
+fn shared_store(config: &model::Affinity) -> Result<Option<Reached>, String> {
+    let model::Store::Redis { url, hosts, sentinel, prefix, timeout, tls: files } = &config.store else {
+        return Ok(None);
+    };
+    let fail = |what: String| format!("affinity.store.redis: {what}");
+    let url = redis::Url::parse(url.reveal(), sentinel.is_some()).map_err(|why| fail(format!("url {why}")))?;
+    let mut places = vec![url.place.clone()];
+    for host in hosts {
+        places.push(redis::Place::parse(host, url.place.port).map_err(fail)?);
+    }
+    let tls = url.tls.then(|| tls::client(files)).transpose().map_err(|error| fail(error.to_string()))?;
+    let sentinel =
+        sentinel.as_ref().map(|name| redis::Sentinel { name: name.clone(), credentials: url.credentials.clone() });
+    let settings = redis::Settings {
+        places,
+        tls,
+        credentials: url.credentials,
+        database: url.database,
+        sentinel,
+        prefix: prefix.clone(),
+        timeout: *timeout,
+        log_max: redis::LOG_MAX,
+    };
+    Ok(Some((Arc::new(redis::Redis::new(&settings)), *timeout)))
+}
+
 impl Gateway {
+    /// Joins the gateways that share the store of the configuration, if it names one that can be shared.
+    ///
+    /// # Errors
+    /// What of it cannot be used.
+    pub fn join_configured(self: &Arc<Self>) -> Result<(), StartError> {
+        let Some((store, budget)) = shared_store(&self.snapshot().config.affinity).map_err(StartError::Fleet)? else {
+            return Ok(());
+        };
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let name = format!("{}:{}", host.trim(), std::process::id());
+        tracing::info!(store = store.describe(), name, "this gateway shares its conversations with others");
+        self.join(store, name, budget).map_err(|error| StartError::Fleet(error.to_string()))
+    }
+
     /// Joins: from now on this gateway agrees with all others that share this store. Once.
     ///
     /// # Errors

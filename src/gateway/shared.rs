@@ -59,6 +59,9 @@ pub enum StartError {
     /// The store cannot be used.
     #[error("{0}")]
     Store(#[from] OpenError),
+    /// The store that gateways share cannot be used.
+    #[error("{0}")]
+    Fleet(String),
     /// The audit stream cannot be opened.
     #[error("audit: {0}")]
     Audit(String),

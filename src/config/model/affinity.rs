@@ -1,8 +1,9 @@
 //! The affinity table and its store.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::Secret;
+use super::{NodeTls, Secret};
 
 /// The affinity table and its store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +73,18 @@ pub enum Store {
     },
     /// In Redis, Valkey or the like.
     Redis {
-        /// `redis://user:password@host:port/db`.
+        /// `redis://user:password@host:port/db`; `rediss` with TLS.
         url: Secret,
+        /// `host:port` of further servers of a cluster or a group of replicas, or of further sentinels.
+        hosts: Vec<String>,
+        /// The name of the master, where these are sentinels.
+        sentinel: Option<String>,
+        /// What all its keys begin with.
+        prefix: String,
+        /// The longest that a call may take.
+        timeout: Duration,
+        /// With `rediss`.
+        tls: Box<NodeTls>,
     },
     /// In a table of PostgreSQL.
     Postgres {

@@ -1,7 +1,9 @@
 //! `affinity:`.
 
 use super::names::{NAME, secret};
-use crate::config::forms::{AnyText, Count, Word, WritableFile};
+use std::time::Duration;
+
+use crate::config::forms::{AnyText, Count, Time, Word, WritableFile};
 use crate::config::model::{Affinity, Durability, OnStoreDown, Store, WhenFull};
 use crate::config::read::{Section, Slot};
 use crate::config::show::Shown;
@@ -53,6 +55,13 @@ pub fn affinity(s: &mut Section) -> Affinity {
         );
     }
     let store = store.unwrap_or_default();
+    if matches!(store, Store::Redis { .. }) && fingerprint_key.is_none() && !s.cx().describing() {
+        s.problem(
+            "store",
+            "gateways that share a store share the key of the fingerprints; set affinity.fingerprint_key to the same on each of \
+             them (openssl rand -hex 32)",
+        );
+    }
     Affinity { max_conversations, max_keys, max_hints, when_full, store, on_store_down, fingerprint_key }
 }
 
@@ -69,9 +78,7 @@ fn outside(s: &mut Section) -> Option<Store> {
     let durability = s.field("durability", "With disk: whether an answer waits until its keys are on disk.", |slot| {
         slot.scalar(DURABILITY)
     });
-    let redis = s.optional_with("redis", "Redis, Valkey or the like.", |slot| {
-        slot.map(|s| url(s, &["redis", "rediss"])).flatten()
-    });
+    let redis = s.optional_with("redis", "Redis, Valkey or the like.", |slot| slot.map(redis).flatten());
     let postgres = s.optional_with("postgres", "A table of PostgreSQL.", |slot| {
         slot.map(|s| url(s, &["postgres", "postgresql"])).flatten()
     });
@@ -90,7 +97,6 @@ fn outside(s: &mut Section) -> Option<Store> {
         s.problem("durability", "belongs to a disk store; remove it");
     }
     let disk = disk.map(|path| Store::Disk { path, durability: durability.unwrap_or_default() });
-    let redis = redis.map(|url| Store::Redis { url });
     disk.or(redis).or(postgres.map(|url| Store::Postgres { url })).or(hazelcast)
 }
 
@@ -104,6 +110,24 @@ fn url(s: &mut Section, schemes: &[&str]) -> Option<crate::config::model::Secret
         );
     }
     Some(url)
+}
+
+fn redis(s: &mut Section) -> Option<Store> {
+    let url = url(s, &["redis", "rediss"]);
+    let hosts = s.optional_with(
+        "hosts",
+        "host:port of further servers of a cluster or a group of replicas, or of further sentinels.",
+        |slot| slot.one_or_list(|slot| slot.scalar(AnyText)),
+    );
+    let sentinel = s.optional("sentinel", "The name of the master, where url and hosts are those of sentinels.", NAME);
+    let prefix = s.value("prefix", "What all its keys begin with: one for each fleet.", NAME, "castile".to_owned());
+    let timeout = s.value("timeout", "The longest that a call may take.", Time, Duration::from_millis(250));
+    let tls = s.section("tls", "With rediss: how the server is checked.", super::upstream::tls).unwrap_or_default();
+    if timeout.is_zero() {
+        s.problem("timeout", "would let no call end; write at least 1ms");
+    }
+    let (hosts, tls) = (hosts.unwrap_or_default(), Box::new(tls));
+    Some(Store::Redis { url: url?, hosts, sentinel, prefix, timeout, tls })
 }
 
 fn hazelcast(s: &mut Section) -> Option<Store> {

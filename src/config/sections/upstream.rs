@@ -149,7 +149,7 @@ const HOST: Parsed<HostHeader> = Parsed(
     },
 );
 
-fn tls(s: &mut Section) -> NodeTls {
+pub(super) fn tls(s: &mut Section) -> NodeTls {
     let at = s.at;
     let ca = s.optional("ca", "PEM: the authorities that sign node certificates; default: the system's.", FILE);
     let client_certificate =
