@@ -118,8 +118,16 @@ fn place_a_request(bencher: Bencher<'_, '_>, is_pinned: bool) {
         keys.pins.push(PinKey { rule: 0, fingerprint: Fingerprint(7), client_issued: true, name: NameTag::default() });
     }
     bencher.bench_local(|| {
-        let ask =
-            Ask { keys: black_box(&keys), nodes: &nodes, policy: &policy, tried: &[], held: None, now, random: 1 };
+        let ask = Ask {
+            keys: black_box(&keys),
+            nodes: &nodes,
+            policy: &policy,
+            tried: &[],
+            proposal: None,
+            held: None,
+            now,
+            random: 1,
+        };
         let mut visit = affinity.place(&ask).expect("a node serves");
         visit.commit(now).expect("nobody moves it");
         visit.finish(End::of(Outcome::Success), &policy, now);
