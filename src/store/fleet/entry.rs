@@ -8,7 +8,7 @@
 //! beat      version 1 byte (1), applied 8 bytes, started 8 bytes, name, software version (2 bytes length, text each)
 //! ```
 //!
-//! Numbers are big-endian. Changes are written as they are between two processes of a hand-over ([`mod@crate::store::change`]). What another
+//! Numbers are big-endian. Changes are written as they are between two processes of a hand-over (`store::change`). What another
 //! version wrote is not read: a gateway of a newer schema refuses to join (see the state `schema`).
 
 use crate::affinity::{Change, Now, Record, What};
