@@ -258,9 +258,15 @@ async fn beat(map: Map, until: tokio::sync::oneshot::Receiver<()>) -> Endured {
     endured
 }
 
+/// Puts 1,000 entries. A cluster that a member has just joined moves its partitions, and answers no call for those on their
+/// way: such a call is made again.
 async fn fill(map: &Map) -> Result<(), String> {
+    let begun = Instant::now();
     for n in 0..1000 {
-        map.put(&Data::text(&format!("k{n}")), &Data::text(&format!("v{n}")), None, None).await.map_err(said)?;
+        let (key, value) = (Data::text(&format!("k{n}")), Data::text(&format!("v{n}")));
+        while let Err(error) = map.put(&key, &value, None, None).await {
+            check(begun.elapsed() < PATIENCE, || said(error))?;
+        }
     }
     Ok(())
 }
