@@ -16,6 +16,7 @@ mod failures;
 mod framing;
 mod guards;
 mod handover;
+mod handover_trouble;
 mod health;
 mod http2;
 mod identity;
