@@ -18,6 +18,7 @@ mod fleet;
 mod framing;
 mod guards;
 mod handover;
+mod handover_trouble;
 mod health;
 mod http2;
 mod identity;
