@@ -8,6 +8,7 @@ use http::{Method, Request, Response, StatusCode};
 
 use super::access::Denied;
 use super::capture::Lines;
+use super::fleet::{Wanted, deliver};
 use super::{PREVIEW, plain, reply};
 use crate::gateway::{Gateway, unix_ms};
 use crate::telemetry::audit::{Act, Outcome};
@@ -21,6 +22,8 @@ pub struct Story {
     pub denied: Option<Denied>,
     /// What held before and holds now.
     pub change: Option<(String, String)>,
+    /// What all gateways of the fleet are to hear of it.
+    pub wanted: Option<Wanted>,
     /// What follows as the answer's body.
     pub lines: Option<Lines>,
 }
@@ -50,7 +53,20 @@ pub async fn audited(
         }
     }
     let mut story = Story::default();
-    let answer = reply(gateway, request, peer, own, &mut story);
+    let mut answer = reply(gateway, request, peer, own, &mut story);
+    let mut undelivered = None;
+    if let Some(wanted) = story.wanted.take().filter(|_| answer.status().is_success())
+        && let Some(delivery) = deliver(gateway, wanted).await
+    {
+        undelivered = delivery.trouble();
+        if let Some(why) = &undelivered {
+            tracing::warn!(asked = %request.uri(), why, "a change does not hold for the whole fleet yet");
+        }
+        if let Ok(serde_json::Value::Object(mut shown)) = serde_json::from_str(answer.body()) {
+            shown.insert("fleet".to_owned(), serde_json::json!(delivery));
+            *answer.body_mut() = serde_json::Value::Object(shown).to_string() + "\n";
+        }
+    }
     if only_looks && story.denied.is_some() {
         match gateway.audit.place().await {
             Ok(free) => place = Some(free),
@@ -62,6 +78,7 @@ pub async fn audited(
         let what = format!("{} {}", request.method(), request.uri().path());
         let why = story.denied.map(|denied| denied.to_string());
         let why = why.or_else(|| (!answer.status().is_success()).then(|| answer.body().trim_end().to_owned()));
+        let why = why.or(undelivered);
         // Whoever is admitted without a token or a certificate could only be so from this machine.
         let local = if story.denied.is_none() { "local" } else { "" };
         let act = Act {

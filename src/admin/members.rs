@@ -1,20 +1,13 @@
 //! Nodes that announce themselves, and who finds nodes.
 
-use std::time::Duration;
-
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::audited::Story;
+use super::fleet::Wanted;
 use crate::affinity::Now;
-use crate::config::model::{FoundNode, Source};
-use crate::config::{parse_nodes, units};
-use crate::gateway::{Gateway, Registration};
-
-/// How long a node is there that does not say so itself.
-const TTL: Duration = Duration::from_secs(30);
-/// Shorter, and a pause of the network would drain nodes; longer, and it is no time to live.
-const TTL_BOUNDS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+use crate::config::model::Source;
+use crate::gateway::{Gateway, Registration, read_announcement};
 
 /// What was asked for cannot be had: a status and a sentence.
 type Refused = (StatusCode, String);
@@ -31,7 +24,7 @@ pub fn announce(
     story: &mut Story,
 ) -> Result<Value, Refused> {
     takes_announcements(gateway, upstream)?;
-    let (node, ttl) = read(name, body).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
+    let (node, ttl) = read_announcement(name, body).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
     let until = Now(gateway.now().0.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)));
     let url = node.url.to_string();
     if !gateway.announce(upstream, Registration { node, until }) {
@@ -39,6 +32,11 @@ pub fn announce(
         return Err((StatusCode::CONFLICT, why));
     }
     story.changed("", format!("{name} at {url}"));
+    story.wanted = Some(Wanted::State {
+        name: Gateway::registered_name(upstream, name),
+        value: Some(Gateway::registered_value(until, body)),
+        awaited: false,
+    });
     Ok(
         json!({"upstream": upstream, "node": name, "url": url, "ttl_ms": u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)}),
     )
@@ -54,6 +52,7 @@ pub fn leave(gateway: &Gateway, upstream: &str, name: &str, story: &mut Story) -
         return Err((StatusCode::NOT_FOUND, format!("no node {name} has announced itself to upstream {upstream}")));
     }
     story.changed(name, "");
+    story.wanted = Some(Wanted::State { name: Gateway::registered_name(upstream, name), value: None, awaited: true });
     Ok(json!({"upstream": upstream, "node": name, "left": true}))
 }
 
@@ -84,55 +83,4 @@ fn takes_announcements(gateway: &Gateway, upstream: &str) -> Result<(), Refused>
     let why =
         format!("nodes cannot announce themselves to upstream {upstream}; write discovery: [{{register: {{}}}}] there");
     Err((StatusCode::CONFLICT, why))
-}
-
-/// `{"url": "http://10.0.0.11:8080", "weight": 1, "route": [], "ttl": "30s"}`: the keys of a node, and a time to live.
-fn read(name: &str, body: &[u8]) -> Result<(FoundNode, Duration), String> {
-    const FORM: &str = r#"write JSON such as {"url": "http://10.0.0.11:8080", "ttl": "30s"}"#;
-    let Ok(Value::Object(mut keys)) = serde_json::from_slice(body) else { return Err(FORM.to_owned()) };
-    let ttl = match keys.remove("ttl") {
-        None => TTL,
-        Some(Value::String(text)) => units::duration(&text).map_err(|why| format!("ttl: {why}"))?,
-        Some(_) => return Err(r#"ttl: write a duration such as "30s""#.to_owned()),
-    };
-    if !TTL_BOUNDS.contains(&ttl) {
-        return Err("ttl: write a duration of 1s to 1d".to_owned());
-    }
-    if keys.insert("name".to_owned(), json!(name)).is_some_and(|other| other != json!(name)) {
-        return Err("name: the path names the node already; leave it out".to_owned());
-    }
-    let nodes = parse_nodes(&json!([keys]).to_string(), "body");
-    let mut nodes =
-        nodes.map_err(|problems| problems.into_iter().map(|one| one.message).collect::<Vec<_>>().join("; "))?;
-    nodes.pop().map(|node| (node, ttl)).ok_or_else(|| FORM.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_announces_itself_with_the_keys_of_a_node() {
-        for (body, expected) in [
-            (r#"{"url": "http://a:1"}"#, Ok(("http://a:1", 30))),
-            (r#"{"url": "http://a:1", "ttl": "5m", "weight": 3, "name": "n"}"#, Ok(("http://a:1", 300))),
-            (r#"{"url": "http://a:1", "ttl": "0s"}"#, Err("1s to 1d")),
-            (r#"{"url": "http://a:1", "ttl": 5}"#, Err("a duration such as")),
-            (r#"{"url": "a:1"}"#, Err("write http://a:1")),
-            (r#"{"url": "http://a:1", "name": "m"}"#, Err("leave it out")),
-            (r#"{"url": "http://a:1", "wieght": 3}"#, Err("did you mean weight?")),
-            ("{}", Err("url is missing")),
-            ("[]", Err("write JSON")),
-            ("", Err("write JSON")),
-        ] {
-            let told = read("n", body.as_bytes());
-            match expected {
-                Ok((url, seconds)) => {
-                    let (node, ttl) = told.unwrap_or_else(|why| panic!("{body}: {why}"));
-                    assert_eq!((node.url.to_string().as_str(), ttl.as_secs()), (url, seconds), "{body}");
-                }
-                Err(part) => assert!(told.as_ref().is_err_and(|why| why.contains(part)), "{body}: {told:?}"),
-            }
-        }
-    }
 }

@@ -11,6 +11,7 @@
 //! | `PUT`, `DELETE /v1/upstreams/UPSTREAM/nodes/NODE` | register | a node announces itself, or leaves: see `members` |
 //! | `GET /v1/discovery` | read | who finds nodes, and how that goes |
 //! | `POST /v1/preview?after=CURSOR` | read | what taking over a configuration would do to conversations |
+//! | `GET /v1/peers` | read | the gateways that share a store: see `fleet` |
 //! | `GET /v1/reload` | read | reloads taken over and refused |
 //! | `POST /v1/reload?force=true` | admin | the same, before the reload asked for |
 //! | `/v1/conversations...` | read, operate | conversations: see `conversations` |
@@ -24,6 +25,7 @@ mod audited;
 mod body;
 mod capture;
 mod conversations;
+mod fleet;
 mod members;
 mod metrics;
 mod nodes;
@@ -50,6 +52,7 @@ use tokio_rustls::TlsAcceptor;
 use self::access::{Claims, Denied, admit, known};
 use self::audited::{Story, audited};
 use self::capture::{Order, Page};
+use self::fleet::Wanted;
 use crate::config::model::{ClientAuth, Role};
 use crate::gateway::Gateway;
 
@@ -211,6 +214,7 @@ enum Asked<'a> {
     Announce { upstream: &'a str, node: &'a str },
     Leave { upstream: &'a str, node: &'a str },
     Discovery,
+    Peers,
     Preview,
     Reloads,
     Reload,
@@ -232,6 +236,7 @@ fn asked<'a>(path: &'a str, by: &Method) -> Option<(Asked<'a>, Method, Option<Ro
             let (asked, method, role) = conversations::asked(rest)?;
             (Asked::Conversations(asked), method, Some(role))
         }
+        ["v1", "peers"] => (Asked::Peers, Method::GET, Some(Role::Read)),
         ["v1", "discovery"] => (Asked::Discovery, Method::GET, Some(Role::Read)),
         ["v1", "upstreams", upstream, "nodes", node] if *by == Method::DELETE => {
             (Asked::Leave { upstream, node }, Method::DELETE, Some(Role::Register))
@@ -302,6 +307,7 @@ fn reply(
         Asked::Conversations(asked) => match conversations::answer(gateway, asked, query, story) {
             Ok(done) => {
                 if method == Method::POST {
+                    story.wanted = Some(Wanted::Table);
                     tracing::info!(%peer, caller, asked = %request.uri(), %done, "conversations changed");
                 }
                 json(StatusCode::OK, &done)
@@ -320,6 +326,7 @@ fn reply(
                 }
             },
         },
+        Asked::Peers => json(StatusCode::OK, &fleet::peers(gateway)),
         Asked::Discovery => json(StatusCode::OK, &members::sources(gateway)),
         Asked::Announce { upstream, node } => match members::announce(gateway, upstream, node, request.body(), story) {
             Ok(done) => json(StatusCode::OK, &done),
@@ -342,6 +349,11 @@ fn reply(
             };
             let (before, after) = (nodes::state_text(before), nodes::state_text(state));
             story.changed(before, after);
+            story.wanted = nodes::fleet_name(gateway, upstream, node).map(|name| Wanted::State {
+                name,
+                value: Some(after.as_bytes().to_vec()),
+                awaited: true,
+            });
             tracing::info!(%peer, caller, upstream, node, before, after, "administrative state set");
             let view = nodes::all(gateway).into_iter().find(|view| view.upstream == upstream && view.node == node);
             json(StatusCode::OK, &view)
@@ -365,6 +377,11 @@ fn ready(gateway: &Gateway) -> Response<String> {
     }
     if let Some(why) = gateway.fleet().and_then(crate::store::fleet::Fleet::trouble) {
         notes.push(format!("the store that gateways share is away: {why}"));
+    }
+    for name in fleet::strangers(gateway) {
+        notes.push(format!(
+            "gateway {name} shares the store but has another affinity.fingerprint_key: give all the same"
+        ));
     }
     if let Some(why) = gateway.audit.failing() {
         notes.push(format!("the audit log cannot be written: {why}"));

@@ -49,6 +49,8 @@ pub struct NodeView {
 pub struct NodeOutlook {
     #[serde(flatten)]
     node: NodeView,
+    /// Why not all conversations of the fleet are counted at present.
+    uncounted: Option<String>,
     outlook: OutlookView,
 }
 
@@ -108,6 +110,7 @@ pub fn one(gateway: &Gateway, upstream: &str, node: &str) -> Option<NodeOutlook>
     let outlook = gateway.affinity.outlook(node.id, now);
     Some(NodeOutlook {
         node: view(upstream, node, target, now.0),
+        uncounted: super::fleet::uncounted(gateway),
         outlook: OutlookView {
             in_flight: outlook.in_flight,
             half_idle_ms: outlook.half_idle_ms,
@@ -124,6 +127,14 @@ pub fn set_state(gateway: &Gateway, upstream: &str, node: &str, state: Admin) ->
     let upstream = snapshot.upstreams.iter().find(|one| one.config.name == upstream)?;
     let node = upstream.nodes.nodes().iter().find(|one| &*one.name == node)?;
     Some(node.live.set_admin_at(state, gateway.now().0))
+}
+
+/// The name under which a fleet keeps the state of this node; `None` where there is no such node.
+pub fn fleet_name(gateway: &Gateway, upstream: &str, node: &str) -> Option<String> {
+    let snapshot = gateway.snapshot();
+    let upstream = snapshot.upstreams.iter().find(|one| one.config.name == upstream)?;
+    let node = upstream.nodes.nodes().iter().find(|one| &*one.name == node)?;
+    Some(Gateway::state_name(node.live.group(), &node.name))
 }
 
 /// The word for an administrative state.

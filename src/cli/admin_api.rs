@@ -154,6 +154,15 @@ impl AdminApi {
     }
 }
 
+/// What to tell where a change does not hold for the whole fleet yet: who has not applied it, and why.
+pub fn undelivered(done: &Value) -> Option<String> {
+    let fleet = done.get("fleet").filter(|fleet| fleet["applied"] == false)?;
+    let missing: Vec<_> = fleet["missing"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let missing = if missing.is_empty() { "the other gateways".to_owned() } else { missing.join(", ") };
+    let why = fleet["why"].as_str().unwrap_or("no word of it");
+    Some(format!("done here, but not applied by {missing} ({why}); castile peers shows them"))
+}
+
 fn token(file: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let token = text.trim();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::admin_api::{AdminApi, AdminArgs};
+use super::admin_api::{AdminApi, AdminArgs, undelivered};
 use crate::config::model::Store;
 use crate::config::units::{duration, show_duration};
 use crate::config::{Config, Loaded};
@@ -78,17 +78,21 @@ pub enum Action {
 }
 
 const FAILED: u8 = 1;
+/// It is done here, but not yet on every gateway of the fleet.
+const NOT_EVERYWHERE: u8 = 4;
 /// The largest page that the API gives.
 const PAGE: usize = 1000;
 
-/// Lists, shows, moves or unbinds: 0, or 1 where the gateway refuses or cannot be asked.
+/// Lists, shows, moves or unbinds: 0; 1 where the gateway refuses or cannot be asked; 4 where a gateway of the
+/// fleet has not applied the change.
 pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     let done = AdminApi::new(&args.admin).and_then(|api| match args.action {
-        Action::Ls | Action::Show => show(&api, args, out, err),
-        Action::Move | Action::Unbind => change(&api, args, out),
+        Action::Ls | Action::Show => show(&api, args, out, err).map(|()| true),
+        Action::Move | Action::Unbind => change(&api, args, out, err),
     });
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(NOT_EVERYWHERE),
         Err(message) => {
             let _ = writeln!(err, "error: {message}");
             ExitCode::from(FAILED)
@@ -132,11 +136,12 @@ fn list(api: &AdminApi, args: &Args) -> Result<(Vec<Value>, bool), String> {
     Ok((found, false))
 }
 
-fn change(api: &AdminApi, args: &Args, out: &mut dyn Write) -> Result<(), String> {
+fn change(api: &AdminApi, args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Result<bool, String> {
     let word = if args.action == Action::Move { "move" } else { "unbind" };
     let to = args.to.as_ref().map(|to| format!("to={to}&")).unwrap_or_default();
     let one = one(api, args)?.map(|(print, _)| print);
     let (mut changed, mut requests, mut health) = (0, 0, String::new());
+    let mut late = None;
     let mut after = Some(0);
     while let Some(at) = after {
         let path = match &one {
@@ -147,6 +152,7 @@ fn change(api: &AdminApi, args: &Args, out: &mut dyn Write) -> Result<(), String
         changed += done["changed"].as_u64().unwrap_or(0);
         requests += done["requests_in_flight"].as_u64().unwrap_or(0);
         health = done["health"].as_str().unwrap_or_default().to_owned();
+        late = undelivered(&done).or(late);
         after = done["next"].as_u64();
     }
     let _ = if args.json {
@@ -158,7 +164,10 @@ fn change(api: &AdminApi, args: &Args, out: &mut dyn Write) -> Result<(), String
     if health == "down" && !args.json {
         let _ = writeln!(out, "note: node {} is down", args.to.as_deref().unwrap_or_default());
     }
-    Ok(())
+    if let Some(told) = &late {
+        let _ = writeln!(err, "warning: {told}");
+    }
+    Ok(late.is_none())
 }
 
 /// The one conversation that is named, with the fingerprint it was found by. `None` = none is named.

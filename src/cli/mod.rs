@@ -11,6 +11,7 @@ pub mod conversations;
 pub mod demo;
 pub mod explain;
 pub mod nodes;
+pub mod peers;
 pub mod presets;
 pub mod reload;
 pub mod run;
@@ -138,6 +139,10 @@ pub enum Command {
     /// usage; 3 = the deadline is over first; 130 = Ctrl-C.
     #[command(verbatim_doc_comment)]
     Nodes(nodes::Args),
+    /// Show the gateways that share a store with a running one: version, lag, last contact
+    ///
+    /// Exit codes: 0 = shown; 1 = the gateway refuses or cannot be asked.
+    Peers(peers::Args),
     /// Show the conversations of a running gateway, move them to another node, or unbind them
     ///
     /// ls and show tell of each its node, state, times and the fingerprints of
@@ -190,6 +195,7 @@ pub fn run() -> ExitCode {
         | Command::Test(_)
         | Command::Schema
         | Command::Nodes(_)
+        | Command::Peers(_)
         | Command::Conversations(_)
         | Command::Reload(_)
         | Command::Capture(_)
@@ -204,6 +210,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args, colours, &mut out, &mut err),
         Command::Test(args) => test::run(&args, &mut out, &mut err),
         Command::Nodes(args) => nodes::run(&args, &mut out, &mut err),
+        Command::Peers(args) => peers::run(&args, &mut out, &mut err),
         Command::Conversations(args) => conversations::run(&args, &mut out, &mut err),
         Command::Reload(args) => reload::run(&args, &mut out, &mut err),
         Command::Capture(args) => capture::run(&args, &mut out, &mut err),

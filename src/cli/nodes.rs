@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::admin_api::{AdminApi, AdminArgs};
+use super::admin_api::{AdminApi, AdminArgs, undelivered};
 use super::waiting::{self, Stopped, Until};
 
 /// What to do with which node.
@@ -61,11 +61,14 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// The deadline is over and the node is not free.
 const DEADLINE_OVER: u8 = 3;
+/// It holds here, but not yet on every gateway of the fleet.
+const NOT_EVERYWHERE: u8 = 4;
 /// As shells tell of SIGINT.
 const INTERRUPTED: u8 = 130;
 
 /// Lists nodes, changes one, waits for one: 0; 1 where the gateway refuses or cannot be reached; 3 where the deadline is
-/// over first; 130 after Ctrl-C.
+/// over first; 4 where a gateway of the
+/// fleet has not applied the change; 130 after Ctrl-C.
 pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
     let waits = args.until.is_some() || args.action == Action::Wait;
     let fits = matches!(args.action, Action::Wait | Action::Drain);
@@ -80,7 +83,13 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> ExitCode {
         // Whoever closes the pipe early has seen enough.
         Ok(nodes) => {
             let _ = write!(out, "{}", table(&nodes));
-            ExitCode::SUCCESS
+            match nodes.iter().find_map(undelivered) {
+                None => ExitCode::SUCCESS,
+                Some(told) => {
+                    let _ = writeln!(err, "warning: {told}");
+                    ExitCode::from(NOT_EVERYWHERE)
+                }
+            }
         }
         Err((code, message)) => {
             let _ = writeln!(err, "error: {message}");
@@ -121,6 +130,9 @@ fn nodes(args: &Args, waits: bool, err: &mut dyn Write) -> Result<Vec<Value>, (u
         shown = api.ask("POST", &format!("{path}/{word}")).map_err(failed)?;
     }
     if waits {
+        if let Some(told) = undelivered(&shown) {
+            let _ = writeln!(err, "warning: {told}");
+        }
         let until = args.until.as_ref().unwrap_or(&Until::FREE);
         let deadline = args.deadline.unwrap_or(DEADLINE);
         shown = waiting::wait(&api, &path, &name, until, deadline, err)

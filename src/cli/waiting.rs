@@ -79,7 +79,8 @@ pub fn wait(
         let node = api.ask("GET", path).map_err(Stopped::Failed)?;
         let cost = asked.elapsed();
         let left = node[until.what].as_u64().unwrap_or(0);
-        if left <= until.count {
+        let uncounted = node["uncounted"].as_str();
+        if left <= until.count && uncounted.is_none() {
             return Ok(node);
         }
         let pace = pace(*first.get_or_insert(left), left, began.elapsed());
@@ -87,6 +88,9 @@ pub fn wait(
             told = Some((left, Instant::now()));
             // Whoever closed the pipe does not care.
             let _ = writeln!(err, "{name}: {}", line(&node, pace));
+            if let Some(why) = uncounted {
+                let _ = writeln!(err, "{name}: {why}; waiting until it is back");
+            }
         }
         let rest = deadline.saturating_sub(began.elapsed());
         if rest.is_zero() {

@@ -11,8 +11,14 @@ use crate::store::redis;
 use crate::store::shared::Shared;
 use crate::upstream::Admin;
 
+use super::membership::{Registration, read_announcement};
+
 /// The names of the fleet's state that say what operators want of a node begin so.
 const NODE: &str = "node/";
+/// And those that say which nodes announced themselves so.
+const REGISTERED: &str = "registered/";
+/// An announcement that is over for so long is taken out of the store.
+const FORGOTTEN_MS: u64 = 3_600_000;
 
 /// A store, and the longest that one call of it may take.
 type Reached = (Arc<dyn Shared>, Duration);
@@ -75,7 +81,8 @@ impl Gateway {
                 gateway.hear(name, value);
             }
         });
-        let options = Options { name, budget, rejects };
+        let mark = self.fingerprinter.fingerprint("", "fleet", b"", b"which key is it");
+        let options = Options { name, budget, key_mark: (mark.0 >> 64) as u64, rejects };
         let fleet = Fleet::join(store, &self.affinity, options, Box::new(at), hears)?;
         let _ = self.fleet.set(fleet);
         Ok(())
@@ -92,8 +99,52 @@ impl Gateway {
         format!("{NODE}{group}/{node}")
     }
 
+    /// The name under which the fleet keeps the announcement of a node.
+    pub fn registered_name(upstream: &str, node: &str) -> String {
+        format!("{REGISTERED}{upstream}/{node}")
+    }
+
+    /// What the fleet keeps of an announcement: until when it holds, and what the node said.
+    pub fn registered_value(until: Now, said: &[u8]) -> Vec<u8> {
+        [&until.0.to_be_bytes()[..], said].concat()
+    }
+
+    /// Another gateway has heard of a node that announces itself, or leaves.
+    fn hear_registered(&self, name: &str, of: &str, value: Option<&[u8]>) {
+        let Some((upstream, node)) = of.split_once('/') else { return };
+        let Some(value) = value else {
+            self.take_leave(upstream, node);
+            return;
+        };
+        let Some((until, said)) = value.split_first_chunk::<8>() else { return };
+        let (until, now) = (u64::from_be_bytes(*until), self.now().0);
+        if until <= now {
+            if until.saturating_add(FORGOTTEN_MS) < now
+                && let Some(fleet) = self.fleet()
+            {
+                fleet.forget(name);
+            }
+            return;
+        }
+        match read_announcement(node, said) {
+            Ok((found, _)) => {
+                if !self.announce(upstream, Registration { node: found, until: Now(until) }) {
+                    tracing::warn!(
+                        upstream,
+                        node,
+                        "a node that another gateway knows is in the way of another node here"
+                    );
+                }
+            }
+            Err(why) => tracing::warn!(upstream, node, why, "a node that another gateway knows cannot be used here"),
+        }
+    }
+
     /// Another gateway has changed the fleet's state.
     fn hear(&self, name: &str, value: Option<&[u8]>) {
+        if let Some(of) = name.strip_prefix(REGISTERED) {
+            return self.hear_registered(name, of, value);
+        }
         let Some((group, node)) = name.strip_prefix(NODE).and_then(|name| name.rsplit_once('/')) else { return };
         let wanted = match value {
             Some(b"drain") => Admin::Drain,

@@ -22,6 +22,7 @@ pub mod tls;
 pub use lesson::{Lesson, VisitStory};
 pub use membership::{
     Listing, Membership, Merged, NODES_MAX, REGISTER, Registration, Registrations, SourceView, Told, merge,
+    read_announcement,
 };
 pub use pressure::{Pressure, Scarce};
 pub use preview::{Effect, Group, Outlook, Preview};

@@ -207,3 +207,120 @@ fn an_order_reaches_every_gateway_and_who_has_not_heard_it_is_named() {
         eventually("it hears of it later", || admin(&fleet.gateways[1]) == castile::upstream::Admin::Ready);
     });
 }
+
+/// Sends a change to the admin API of a gateway: the answer.
+fn order(gateway: &Castile, method: &str, path: &str, body: &str) -> serde_json::Value {
+    let length = body.len();
+    let answer = gateway
+        .ask_admin(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"));
+    assert_eq!(answer.status(), 200, "{method} {path}: {}", answer.text());
+    serde_json::from_str(&answer.text()).expect("JSON")
+}
+
+fn state(gateway: &Castile, node: &str) -> castile::upstream::Admin {
+    gateway.gateway.registry.machine("app", node).admin()
+}
+
+#[test]
+fn what_an_operator_says_to_one_gateway_holds_on_all_when_the_answer_comes() {
+    use castile::upstream::Admin;
+    let fleet = Fleet::start(3, AXIS2, "");
+    let (id, node) = fleet.login(0);
+    fleet.everywhere("every table knows it", |one| one.gateway.affinity.gauges().conversations == 1);
+    let shown = order(&fleet.gateways[1], "POST", &format!("/v1/nodes/app/n{node}/drain"), "");
+    assert_eq!((&shown["fleet"]["applied"], &shown["fleet"]["members"]), (&true.into(), &3.into()), "{shown}");
+    for gateway in &fleet.gateways {
+        assert_eq!(state(gateway, &format!("n{node}")), Admin::Drain);
+    }
+    let next = post("", envelope(&group_id(&id), "<next/>"));
+    assert_eq!(served_by(&fleet.ask(2, &next)), node, "its conversations stay");
+    assert!((0..6).all(|_| fleet.login(2).1 != node), "it gets no new ones");
+    let to = (node + 1) % 3;
+    let print = order(&fleet.gateways[2], "GET", &format!("/v1/conversations?node=app/n{node}"), "");
+    let print = print["conversations"][0]["id"].as_str().expect("it is there").to_owned();
+    let moved = order(&fleet.gateways[2], "POST", &format!("/v1/conversations/{print}/move?to=n{to}"), "");
+    assert_eq!(moved["fleet"]["applied"], true, "{moved}");
+    assert!((0..3).all(|gateway| served_by(&fleet.ask(gateway, &next)) == to), "all know where it is now");
+    let gone = order(&fleet.gateways[0], "POST", &format!("/v1/conversations/{print}/unbind"), "");
+    assert_eq!(gone["fleet"]["applied"], true, "{gone}");
+    let known = |one: &Castile| order(one, "GET", &format!("/v1/conversations?id={print}"), "");
+    assert!(fleet.gateways.iter().all(|one| known(one)["conversations"] == serde_json::json!([])), "nobody knows it");
+    let outlook = order(&fleet.gateways[1], "GET", &format!("/v1/nodes/app/n{node}"), "");
+    assert_eq!(outlook["uncounted"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_gateway_that_has_not_heard_an_order_is_named() {
+    use castile::upstream::Admin;
+    let fleet = Fleet::start(2, AXIS2, "");
+    fleet.links[1].set(Condition::Deaf);
+    let shown = order(&fleet.gateways[0], "POST", "/v1/nodes/app/n0/drain", "");
+    assert_eq!(
+        (&shown["fleet"]["applied"], &shown["fleet"]["missing"]),
+        (&false.into(), &serde_json::json!(["test"])),
+        "{shown}"
+    );
+    fleet.links[1].set(Condition::Fine);
+    eventually("it hears of it", || state(&fleet.gateways[1], "n0") == Admin::Drain);
+}
+
+#[test]
+fn of_orders_given_while_the_store_is_away_the_latest_holds_everywhere() {
+    use castile::upstream::Admin;
+    let fleet = Fleet::start(2, AXIS2, "");
+    fleet.links.iter().for_each(|link| link.set(Condition::Away));
+    let shown = order(&fleet.gateways[0], "POST", "/v1/nodes/app/n0/maint", "");
+    assert_eq!(shown["fleet"]["applied"], false, "{shown}");
+    assert!(shown["fleet"]["why"].as_str().is_some_and(|why| why.contains("when it is back")), "{shown}");
+    assert_eq!(state(&fleet.gateways[0], "n0"), Admin::Maint, "it holds here");
+    let before = fleet.gateways[1].gateway.now();
+    eventually("a millisecond later", || fleet.gateways[1].gateway.now().0 > before.0 + 1);
+    order(&fleet.gateways[1], "POST", "/v1/nodes/app/n0/drain", "");
+    let outlook = order(&fleet.gateways[1], "GET", "/v1/nodes/app/n0", "");
+    assert!(outlook["uncounted"].is_string(), "{outlook}");
+    // Whoever returns last has the older word.
+    fleet.links[1].set(Condition::Fine);
+    eventually("the first is back", || fleet.gateways[1].gateway.fleet().is_some_and(|fleet| !fleet.is_away()));
+    fleet.links[0].set(Condition::Fine);
+    fleet.everywhere("both are back", |one| one.gateway.fleet().is_some_and(|fleet| !fleet.is_away()));
+    fleet.everywhere("both are told the latest", |one| state(one, "n0") == Admin::Drain);
+    let seen = order(&fleet.gateways[0], "POST", "/v1/nodes/app/n1/drain", "");
+    assert_eq!(seen["fleet"]["applied"], true, "{seen}");
+    assert!(fleet.gateways.iter().all(|one| state(one, "n0") == Admin::Drain), "and it stays so");
+}
+
+#[test]
+fn a_node_that_registers_with_one_gateway_is_there_on_all_and_peers_are_listed() {
+    let mut fleet = Fleet::start(1, AXIS2, "");
+    let node = login_node(7);
+    let key = |digit: char| format!("affinity: {{fingerprint_key: {}}}\n", digit.to_string().repeat(32));
+    let yaml = |key: &str| {
+        let all: Vec<&Node> = fleet.nodes.iter().collect();
+        let open = config(&all, AXIS2).replace("app:", "app:\n    discovery: [{register: {}}]");
+        format!("{key}admin: {{address: '127.0.0.1:0'}}\n{open}")
+    };
+    let (same, other) = (yaml(&key('a')), yaml(&key('b')));
+    fleet.gateways.clear();
+    let gateways = [&same, &same].map(|yaml| Castile::join(yaml, fleet.engine.link()));
+    let names = |one: &Castile| order(one, "GET", "/v1/nodes", "").to_string();
+    let body = format!(r#"{{"url": "http://{}", "ttl": "60s"}}"#, node.address);
+    order(&gateways[0], "PUT", "/v1/upstreams/app/nodes/late", &body);
+    eventually("the other has it", || names(&gateways[1]).contains("\"late\""));
+    let left = order(&gateways[1], "DELETE", "/v1/upstreams/app/nodes/late", "");
+    assert_eq!(left["fleet"]["applied"], true, "{left}");
+    let goes_on = |one: &Castile| {
+        let all = order(one, "GET", "/v1/nodes", "");
+        all.as_array().into_iter().flatten().any(|node| node["node"] == "late" && node["state"] == "ready")
+    };
+    assert!(!gateways.iter().any(goes_on), "{}", names(&gateways[0]));
+    let stranger = Castile::join(&other, fleet.engine.link());
+    let peers = |one: &Castile| order(one, "GET", "/v1/peers", "");
+    eventually("all see three", || peers(&gateways[0])["peers"].as_array().map(Vec::len) == Some(3));
+    let shown = peers(&gateways[0]);
+    let strange = shown["peers"].as_array().into_iter().flatten().filter(|one| one["same_fingerprint_key"] == false);
+    assert_eq!(strange.count(), 1, "{shown}");
+    let ready = gateways[0].ask_admin("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n").text();
+    assert!(ready.contains("another affinity.fingerprint_key"), "{ready}");
+    drop(stranger);
+    eventually("it has left", || peers(&gateways[0])["peers"].as_array().map(Vec::len) == Some(2));
+}

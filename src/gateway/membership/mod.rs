@@ -5,6 +5,7 @@
 //! for the upstream concerned alone. Nodes of the snapshot therefore are the nodes of the file and those found, and whoever
 //! reads it need not know which are which.
 
+mod announcement;
 mod apply;
 pub(super) mod contexts;
 mod merge;
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 
 use super::{Gateway, Snapshot};
 use crate::affinity::Now;
+pub use announcement::read_announcement;
 pub use merge::{Listing, Merged, merge};
 pub use register::{REGISTER, Registration, Registrations};
 

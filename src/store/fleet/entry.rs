@@ -53,6 +53,8 @@ pub struct Said {
     pub name: String,
     /// Its software.
     pub version: String,
+    /// What tells fingerprint keys apart, without telling them.
+    pub key_mark: u64,
 }
 
 fn begin(member: u64) -> Vec<u8> {
@@ -139,6 +141,7 @@ pub fn beat(said: &Said) -> Vec<u8> {
     put.u64(said.started.0);
     put.text(&said.name);
     put.text(&said.version);
+    put.u64(said.key_mark);
     bytes
 }
 
@@ -152,7 +155,8 @@ pub fn read_beat(bytes: &[u8]) -> Result<Said, Broken> {
         return Err(Broken("it was written by another version"));
     }
     let (applied, started) = (get.u64()?, Now(get.u64()?));
-    Ok(Said { applied, started, name: get.text()?.to_owned(), version: get.text()?.to_owned() })
+    let (name, version) = (get.text()?.to_owned(), get.text()?.to_owned());
+    Ok(Said { applied, started, name, version, key_mark: get.u64()? })
 }
 
 #[cfg(test)]
@@ -193,7 +197,7 @@ mod tests {
             let expected = Entry::State { member: 9, name: "node/a".into(), value: value.map(<[u8]>::to_vec) };
             assert_eq!(read(&state(9, "node/a", value), names), Ok(expected));
         }
-        let said = Said { applied: 3, started: Now(5), name: "east".into(), version: "1".into() };
+        let said = Said { applied: 3, started: Now(5), name: "east".into(), version: "1".into(), key_mark: 8 };
         assert_eq!(read_beat(&beat(&said)), Ok(said));
         assert!(read(&[2; 40], names).is_err(), "another version");
     }

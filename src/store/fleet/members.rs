@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -16,6 +16,10 @@ use crate::store::shared::{Position, StoreError};
 const BEAT: Duration = Duration::from_secs(1);
 /// Who has said nothing for so long is gone.
 const GONE: Duration = Duration::from_secs(5);
+/// Who was silent for so long when it vanished has not taken its leave: those who do go within a beat or two.
+const SILENT: Duration = Duration::from_millis(3500);
+/// Who vanished without a leave may still serve, cut off from the store: it is named for so long.
+const NAMED: Duration = Duration::from_secs(600);
 /// Between two beats at least.
 const REST: Duration = Duration::from_millis(20);
 
@@ -34,18 +38,29 @@ pub struct Member {
     pub applied: Position,
     /// How long ago it was last heard of.
     pub age: Duration,
+    /// It has the same fingerprint key: without that it knows no conversation of the others by any id.
+    pub same_key: bool,
 }
 
 /// Who is there, as of a moment ago.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     list: Mutex<Vec<Member>>,
+    looked: Mutex<Option<Instant>>,
+    /// Those that vanished without taking their leave, and when they were last heard of.
+    silent: Mutex<Vec<(Member, Instant)>>,
     hurry: Notify,
 }
 
 impl Members {
     pub fn list(&self) -> Vec<Member> {
         self.list.lock().clone()
+    }
+
+    /// Those that fell silent lately.
+    pub fn silent(&self) -> Vec<Member> {
+        let silent = self.silent.lock();
+        silent.iter().map(|(member, heard)| Member { age: heard.elapsed(), ..member.clone() }).collect()
     }
 
     /// Somebody may be waiting to hear how far this gateway has come.
@@ -82,6 +97,7 @@ impl Core {
             started: self.started,
             name: self.options.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            key_mark: self.options.key_mark,
         })
     }
 
@@ -92,23 +108,37 @@ impl Core {
             .filter_map(|beat| {
                 let id = u64::from_str_radix(&beat.member, 16).ok()?;
                 let said = entry::read_beat(&beat.bytes).ok()?;
-                let Said { applied, started, name, version } = said;
-                Some(Member { id, name, version, started, applied: Position(applied), age: beat.age })
+                let Said { applied, started, name, version, key_mark } = said;
+                let same_key = key_mark == self.options.key_mark;
+                Some(Member { id, name, version, started, applied: Position(applied), age: beat.age, same_key })
             })
             .collect();
         now.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
         let before = std::mem::replace(&mut *self.members.list.lock(), now.clone());
+        let looked = self.members.looked.lock().replace(Instant::now()).map_or(Duration::ZERO, |then| then.elapsed());
         let has = |list: &[Member], id: u64| list.iter().any(|member| member.id == id);
         for member in now.iter().filter(|member| !has(&before, member.id) && member.id != self.id) {
             tracing::info!(name = member.name, version = member.version, "a gateway has joined the fleet");
+            if !member.same_key {
+                tracing::error!(
+                    name = member.name,
+                    "a gateway of the fleet has another affinity.fingerprint_key: neither knows the other's conversations"
+                );
+            }
         }
         for member in before.iter().filter(|member| !has(&now, member.id) && member.id != self.id) {
-            tracing::warn!(name = member.name, "a gateway has left the fleet");
+            let silence = member.age + looked;
+            let took_leave = silence < SILENT;
+            tracing::warn!(name = member.name, took_leave, "a gateway has left the fleet");
+            if !took_leave && let Some(heard) = Instant::now().checked_sub(silence) {
+                self.members.silent.lock().push((member.clone(), heard));
+            }
         }
+        self.members.silent.lock().retain(|(one, heard)| heard.elapsed() < NAMED && !has(&now, one.id));
         Ok(())
     }
 
-    /// Waits until every member that is there has applied the log so far; those that have not.
+    /// Waits until every member that is there has applied the log so far; those that have not, and those that fell silent.
     pub(super) async fn await_applied(self: &Arc<Self>, position: Position, patience: Duration) -> Vec<Member> {
         let until = tokio::time::Instant::now() + patience;
         loop {
@@ -122,8 +152,9 @@ impl Core {
                 true => Position(mine) < position,
                 false => member.applied < position,
             };
-            let late: Vec<Member> = self.members.list().into_iter().filter(behind).collect();
+            let mut late: Vec<Member> = self.members.list().into_iter().filter(behind).collect();
             if looked.is_ok() && late.is_empty() || tokio::time::Instant::now() >= until {
+                late.extend(self.members.silent());
                 return late;
             }
             tokio::time::sleep(REST).await;

@@ -30,6 +30,7 @@ mod outbox;
 mod reader;
 mod writer;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -57,6 +58,8 @@ pub struct Options {
     pub name: String,
     /// The longest that one call of the store may take.
     pub budget: Duration,
+    /// What tells the fingerprint keys of gateways apart, without telling them.
+    pub key_mark: u64,
     /// What would need a store that is away is refused, instead of being decided here.
     pub rejects: bool,
 }
@@ -98,6 +101,8 @@ pub(super) struct Core {
     hears: Mutex<Option<Hears>>,
     /// Orders given while the store was away, the latest of each name.
     orders: Mutex<Vec<(String, Option<Vec<u8>>)>>,
+    /// When each name of the fleet's state was set last, by the clock of who set it.
+    stamps: Mutex<HashMap<String, u64>>,
     stopping: AtomicBool,
     stop: Notify,
     /// What is wrong at present, for people.
@@ -145,6 +150,7 @@ impl Fleet {
             members: members::Members::default(),
             hears: Mutex::new(Some(hears)),
             orders: Mutex::default(),
+            stamps: Mutex::default(),
             stopping: AtomicBool::new(false),
             stop: Notify::new(),
             trouble: Mutex::default(),
@@ -213,6 +219,12 @@ impl Fleet {
         self.run(async move { core.order(name, value).await }).await
     }
 
+    /// A name of the fleet's state is of no use any more. Nobody waits for it.
+    pub fn forget(&self, name: &str) {
+        let (core, name) = (Arc::clone(&self.core), name.to_owned());
+        self.runtime.spawn(async move { core.order(name, None).await });
+    }
+
     /// The position of the log by which everything is told that was changed here so far.
     ///
     /// # Errors
@@ -227,7 +239,12 @@ impl Fleet {
         .await
     }
 
-    /// Waits until every live member has applied the log up to this position; those that have not.
+    /// Those that fell silent in the last ten minutes without taking their leave: they may still serve, cut off from the store.
+    pub fn silent(&self) -> Vec<Member> {
+        self.core.members.silent()
+    }
+
+    /// Waits until every live member has applied the log up to this position; those that have not, and [`Fleet::silent`].
     pub async fn await_applied(&self, position: Position, patience: Duration) -> Vec<Member> {
         let core = Arc::clone(&self.core);
         let waited = self.run(async move { Ok(core.await_applied(position, patience).await) }).await;
@@ -333,6 +350,7 @@ impl Core {
     }
 
     async fn order(&self, name: String, value: Option<Vec<u8>>) -> Result<Position, StoreError> {
+        let value = value.map(|value| self.stamped(&name, &value));
         let log = entry::state(self.id, &name, value.as_deref());
         let changes = [Write::State(name.clone(), value.clone()), Write::Log(log)];
         let written = self.call(self.store.write(&changes)).await;
@@ -343,4 +361,41 @@ impl Core {
         }
         written
     }
+
+    /// A value of the fleet's state with its time, which is later than that of every value known here.
+    fn stamped(&self, name: &str, value: &[u8]) -> Vec<u8> {
+        let mut stamps = self.stamps.lock();
+        let known = stamps.entry(name.to_owned()).or_default();
+        *known = self.now().0.max(*known + 1);
+        [&known.to_be_bytes()[..], value].concat()
+    }
+
+    /// Hears of the fleet's state, unless a later word is known: gateways that could not reach the store tell late.
+    fn hear_state(&self, name: &str, value: Option<&[u8]>) {
+        let mut stamps = self.stamps.lock();
+        let value = match value {
+            None => {
+                stamps.remove(name);
+                None
+            }
+            Some(bytes) => {
+                let Some((stamp, rest)) = stamp_of(bytes) else { return counts::count(&self.counts.unreadable) };
+                let known = stamps.entry(name.to_owned()).or_default();
+                if *known > stamp {
+                    return;
+                }
+                *known = stamp;
+                Some(rest)
+            }
+        };
+        drop(stamps);
+        if let Some(hears) = &*self.hears.lock() {
+            outbox::untold(|| hears(name, value));
+        }
+    }
+}
+
+/// The time of a value of the fleet's state, and the value.
+fn stamp_of(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    bytes.split_first_chunk::<8>().map(|(stamp, rest)| (u64::from_be_bytes(*stamp), rest))
 }

@@ -156,10 +156,4 @@ impl Core {
             }
         }
     }
-
-    fn hear_state(&self, name: &str, value: Option<&[u8]>) {
-        if let Some(hears) = &*self.hears.lock() {
-            untold(|| hears(name, value));
-        }
-    }
 }

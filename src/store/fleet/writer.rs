@@ -34,6 +34,12 @@ pub(super) fn time_of(record: &Record, now: crate::affinity::Now) -> Option<Dura
     Some(Duration::from_millis(due.saturating_sub(now.0)) + behind * 2 + MARGIN)
 }
 
+/// Whether what the store says was set later than our own word.
+fn is_later(theirs: &[u8], own: Option<&[u8]>) -> bool {
+    let stamp = |bytes: &[u8]| super::stamp_of(bytes).map_or(0, |(stamp, _)| stamp);
+    own.is_some_and(|own| stamp(theirs) > stamp(own))
+}
+
 impl Core {
     /// Writes what the table changes, until the end.
     pub(super) async fn write_on(&self) {
@@ -161,16 +167,38 @@ impl Core {
         }
     }
 
+    /// Keeps orders that could not be told, unless there are newer ones.
+    fn keep_orders(&self, untold: Vec<(String, Option<Vec<u8>>)>) {
+        let mut orders = self.orders.lock();
+        for (name, value) in untold {
+            if !orders.iter().any(|(own, _)| *own == name) {
+                orders.push((name, value));
+            }
+        }
+    }
+
     async fn tell_kept(&self, budget: Duration) -> Result<(), StoreError> {
         let orders = std::mem::take(&mut *self.orders.lock());
+        let theirs = match orders.is_empty() {
+            true => Vec::new(),
+            false => {
+                self.within(budget, self.store.states()).await.inspect_err(|_| self.keep_orders(orders.clone()))?
+            }
+        };
         for (name, value) in orders {
+            let later = theirs.iter().find(|(other, bytes)| *other == name && is_later(bytes, value.as_deref()));
+            if let Some((name, bytes)) = later {
+                tracing::warn!(
+                    name,
+                    "an order given while the store was away is not told: a later one was given elsewhere"
+                );
+                self.hear_state(name, Some(bytes));
+                continue;
+            }
             let log = entry::state(self.id, &name, value.as_deref());
             let changes = [Write::State(name.clone(), value.clone()), Write::Log(log)];
             if let Err(error) = self.within(budget, self.store.write(&changes)).await {
-                let mut orders = self.orders.lock();
-                if !orders.iter().any(|(own, _)| *own == name) {
-                    orders.push((name, value));
-                }
+                self.keep_orders(vec![(name, value)]);
                 return Err(error);
             }
         }
