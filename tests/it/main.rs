@@ -20,6 +20,7 @@ mod guards;
 mod handover;
 mod handover_trouble;
 mod health;
+mod hostile;
 mod http2;
 mod identity;
 mod lab;
