@@ -31,10 +31,13 @@ use smallvec::SmallVec;
 use super::conversation::{Key, NEVER, Phase, State};
 use super::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use super::{Affinity, Now};
-use crate::session::Fingerprint;
+use crate::session::{Fingerprint, NameTag};
 
 /// Fingerprints of keys.
 pub type Keys = SmallVec<[Fingerprint; 2]>;
+
+/// Names of keys. Five take no more room than a pointer to more would.
+pub type KeyNames = SmallVec<[NameTag; 5]>;
 
 /// One conversation as values: all that another table needs to serve it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub struct Record {
     pub node: Arc<str>,
     /// Its keys.
     pub keys: Keys,
+    /// Their names, in the same order; none, if whoever tells of it does not know them.
+    pub names: KeyNames,
     /// When it began.
     pub created: Now,
     /// When it was last used, give or take [`slack`]; of one that is over: when it ended.
@@ -260,6 +265,7 @@ impl Record {
             group: Arc::clone(group),
             node: Arc::clone(node),
             keys: state.keys.iter().map(Key::fingerprint).collect(),
+            names: state.keys.iter().map(|key| key.name).collect(),
             created: Now(state.created),
             last_used: Now(state.last_used),
             idle: state.idle,
@@ -272,6 +278,17 @@ impl Record {
             confirmed: state.confirmed,
             moved: state.moved,
         }
+    }
+
+    /// Whether the names of its keys are known.
+    pub fn has_names(&self) -> bool {
+        !self.keys.is_empty() && self.names.len() == self.keys.len()
+    }
+
+    /// The name of a key of it; the default one, if that is not known.
+    pub fn name_of(&self, key: Fingerprint) -> NameTag {
+        let place = self.keys.iter().position(|&known| known == key).filter(|_| self.has_names());
+        place.map_or_else(NameTag::default, |place| self.names[place])
     }
 
     /// When its time is over; `u64::MAX`: never.

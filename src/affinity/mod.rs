@@ -50,7 +50,7 @@ pub use asking::NOBODY_FOR;
 pub use code::Code;
 pub use conversation::Conversation;
 pub use counters::{Counters, Gauges};
-pub use journal::{Change, Journal, Keys, Record, Sink, Stage, What, slack};
+pub use journal::{Change, Journal, KeyNames, Keys, Record, Sink, Stage, What, slack};
 pub use lifecycle::Affinity;
 pub use operate::{Operated, Seen, Standing};
 pub use outlook::Outlook;

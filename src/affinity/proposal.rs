@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::conversation::{Look, NEVER};
-use super::journal::{Keys, Record, Stage};
+use super::journal::{KeyNames, Keys, Record, Stage};
 use super::place::Choice;
 use super::{Affinity, Ask, Now, Refusal};
 use crate::session::Fingerprint;
@@ -59,6 +59,7 @@ impl Affinity {
             group: Arc::clone(live.group()),
             node: Arc::clone(live.name()),
             keys: Keys::from_slice(keys),
+            names: KeyNames::new(),
             created: proposal.began,
             last_used: proposal.began,
             idle: millis(ask.policy.idle),

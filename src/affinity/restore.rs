@@ -176,7 +176,7 @@ impl Affinity {
                 self.registry.with(node, Live::add_conversation);
             }
             for key in keys {
-                state.keys.push(Key::new(key, NameTag::default(), false));
+                state.keys.push(Key::new(key, record.name_of(key), false));
                 if let Some(previous) = self.table.put(key, &conversation) {
                     self.table.release(1);
                     taken.push((previous, key));

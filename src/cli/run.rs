@@ -100,7 +100,8 @@ pub fn run(args: &Args) -> ExitCode {
     handover::notify(&format!("READY=1\nMAINPID={}", std::process::id()));
     match runtime.block_on(control(&gateway, server, admin, &mut succession, told, args, watched)) {
         Ok(server) => {
-            let limit = gateway.snapshot().config.shutdown.limit;
+            // Whoever has handed over has had handover.limit for that, which promises the latest end.
+            let limit = if succession.is_retired() { Duration::ZERO } else { gateway.snapshot().config.shutdown.limit };
             if !succession.is_retired() {
                 tracing::info!(?limit, "stopping: requests under way are finished");
                 handover::notify("STOPPING=1");

@@ -1,9 +1,9 @@
-//! Changes of the table as bytes.
+//! Changes of the table as bytes. The names of keys are not told: only people need them.
 
 use std::sync::Arc;
 
 use super::fields::{Broken, Get, Put};
-use crate::affinity::{Change, Keys, Now, Record, Stage, What};
+use crate::affinity::{Change, KeyNames, Keys, Now, Record, Stage, What};
 use crate::session::Fingerprint;
 
 /// Keys of one conversation. More than a configuration can allow.
@@ -72,7 +72,8 @@ pub fn get(get: &mut Get<'_>, names: &mut Names) -> Result<Change, Broken> {
     };
     let flags = get.u8()?;
     let (confirmed, moved) = (flags & 1 != 0, flags & 2 != 0);
-    let record = Record { id, group, node, keys, created, last_used, idle, max, stage, confirmed, moved };
+    let names = KeyNames::new();
+    let record = Record { id, group, node, keys, names, created, last_used, idle, max, stage, confirmed, moved };
     Ok(Change { what, record })
 }
 
@@ -115,6 +116,7 @@ mod tests {
             group: "orders".into(),
             node: "n1".into(),
             keys: [Fingerprint(1 << 100), Fingerprint(2)].into_iter().collect(),
+            names: KeyNames::new(),
             created: Now(1_700_000_000_000),
             last_used: Now(1_700_000_000_123),
             idle: 1_800_000,

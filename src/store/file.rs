@@ -1,15 +1,15 @@
-//! The file of the disk store: a redb database, schema 1.
+//! The file of the disk store: a redb database, schema 2.
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `castile` | `schema` | 1, as 4 bytes, least significant first |
+//! | `castile` | `schema` | 2, as 4 bytes, least significant first |
 //! | `castile` | `check` | the fingerprint of nothing under the file's fingerprint key, 16 bytes: whether a key fits |
 //! | `nodes` | number (`u32`) | affinity group, one zero byte, name of the node |
 //! | `conversations` | number (`u32`) | see [`record`] |
 //!
 //! A conversation's number is its place in the table of the gateway that wrote it, so a place that changes hands is
-//! overwritten, and the file holds at most `max_conversations` of them. A gateway of a later schema reads earlier ones;
-//! a schema it does not know it leaves alone.
+//! overwritten, and the file holds at most `max_conversations` of them. A gateway of a later schema reads earlier ones,
+//! and makes them its own with its first commit; a schema it does not know it leaves alone. Schema 1 had no names of keys.
 //!
 //! redb writes copies of pages and makes them valid by one checksummed switch, so a torn write leaves the state of the
 //! commit before. One process has it open at a time: the file is locked.
@@ -32,7 +32,9 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("castile");
 const NODES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("nodes");
 const CONVERSATIONS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("conversations");
 
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
+/// The earliest one that is read.
+const SCHEMA_MIN: u32 = 1;
 /// What redb keeps of the file in memory. Its writes come in batches and its reads at the start, so more buys nothing.
 const CACHE: usize = 16 << 20;
 
@@ -153,6 +155,8 @@ pub struct StoreFile {
     path: PathBuf,
     nodes: HashMap<(Arc<str>, Arc<str>), u32>,
     scratch: Vec<u8>,
+    /// An earlier version wrote it: the next commit says that this one did.
+    is_older: bool,
 }
 
 impl std::fmt::Debug for StoreFile {
@@ -232,10 +236,11 @@ impl StoreFile {
                 }
                 error => OpenError::Damaged { file: name(), why: error.to_string() },
             })?;
-        let store = Self { database, path: path.to_owned(), nodes: HashMap::new(), scratch: Vec::new() };
+        let mut store =
+            Self { database, path: path.to_owned(), nodes: HashMap::new(), scratch: Vec::new(), is_older: false };
         let damaged = |error: CommitError| OpenError::Damaged { file: name(), why: error.0 };
         match store.schema().map_err(damaged)? {
-            Some(SCHEMA) => {}
+            Some(schema @ SCHEMA_MIN..=SCHEMA) => store.is_older = schema < SCHEMA,
             Some(schema) => return Err(OpenError::Schema { file: name(), schema }),
             None => {
                 store.make().map_err(|error| OpenError::Io { file: name(), source: std::io::Error::other(error.0) })?;
@@ -340,6 +345,9 @@ impl StoreFile {
     /// Nothing of it was written; the file must be opened anew.
     pub fn commit(&mut self, batch: &Batch, swept: Option<Range<u32>>) -> Result<(), CommitError> {
         let write = self.database.begin_write()?;
+        if self.is_older {
+            write.open_table(META)?.insert("schema", SCHEMA.to_le_bytes().as_slice())?;
+        }
         let mut new_nodes = Vec::new();
         {
             let mut conversations = write.open_table(CONVERSATIONS)?;
@@ -370,6 +378,7 @@ impl StoreFile {
             }
         }
         write.commit()?;
+        self.is_older = false;
         Ok(())
     }
 

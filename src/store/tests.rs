@@ -52,7 +52,7 @@ impl Gate {
     fn request(&self, key: u64) -> String {
         let fingerprint = Fingerprint(u128::from(key) << 64 | u128::from(key));
         let mut keys = RequestKeys::default();
-        keys.pins.push(PinKey { rule: 0, fingerprint, client_issued: true, name: NameTag::default() });
+        keys.pins.push(PinKey { rule: 0, fingerprint, client_issued: true, name: NameTag::of("c") });
         let policy = Policy::default();
         let now = Now(self.now);
         let ask = Ask {
@@ -71,7 +71,7 @@ impl Gate {
             rule: 1,
             fingerprint: Fingerprint(u128::from(key) | 1 << 127),
             kind: Learnt::Pin,
-            name: NameTag::default(),
+            name: NameTag::of("s"),
         };
         visit.learn(&[second], &policy, now);
         let node = self.registry.name(visit.node()).expect("it has a name").to_string();
@@ -82,6 +82,23 @@ impl Gate {
     fn find(&self, key: u64) -> Option<String> {
         let conversation = self.affinity.find(Fingerprint(u128::from(key) << 64 | u128::from(key)))?;
         Some(self.registry.name(conversation.node()).expect("it has a name").to_string())
+    }
+
+    /// The names of a conversation's keys.
+    fn names(&self, key: u64) -> Vec<NameTag> {
+        let conversation =
+            self.affinity.find(Fingerprint(u128::from(key) << 64 | u128::from(key))).expect("it is known");
+        let seen = conversation.seen(Now(self.now)).expect("it lives");
+        seen.keys.iter().map(|(_, name)| *name).collect()
+    }
+
+    /// Says that this schema wrote the file.
+    fn set_schema(&self, schema: u8) {
+        let table = redb::TableDefinition::<&str, &[u8]>::new("castile");
+        let redb = redb::Database::open(self.file()).expect("it is there");
+        let write = redb.begin_write().expect("it is ours");
+        write.open_table(table).expect("a table").insert("schema", [schema, 0, 0, 0].as_slice()).expect("it fits");
+        write.commit().expect("it can be written");
     }
 
     /// Waits until all that was bound is on disk.
@@ -118,6 +135,7 @@ fn conversations_come_back_as_they_were() {
         let (disk, restored) = again.open(before_reply);
         assert_eq!((restored.conversations, restored.keys, restored.stale.len()), (300, 600, 0), "{restored:?}");
         for key in 0..300 {
+            assert_eq!(again.names(key), [NameTag::of("c"), NameTag::of("s")]);
             assert_eq!(again.request(key), nodes[key as usize], "{key}");
         }
         let gauges = again.affinity.gauges();
@@ -237,17 +255,33 @@ fn what_is_no_store_or_damaged_is_refused_and_left_alone() {
 }
 
 #[test]
+fn an_earlier_schema_is_read_and_becomes_this_one_with_the_first_commit() {
+    let gate = Gate::new();
+    let (disk, _) = gate.open(true);
+    let node = gate.request(1);
+    disk.close();
+    gate.set_schema(1);
+    let schema = || {
+        let table = redb::TableDefinition::<&str, &[u8]>::new("castile");
+        let redb = redb::Database::open(gate.file()).expect("it is there");
+        let meta = redb::ReadableDatabase::begin_read(&redb).expect("a state").open_table(table).expect("a table");
+        meta.get("schema").expect("it can be read").expect("it is there").value()[0]
+    };
+    let again = gate.again();
+    let (disk, restored) = again.open(true);
+    assert_eq!((restored.conversations, again.find(1)), (1, Some(node)));
+    again.request(2);
+    disk.close();
+    assert_eq!(schema(), 2);
+}
+
+#[test]
 fn a_later_schema_is_left_alone() {
     let gate = Gate::new();
     gate.open(true).0.close();
-    let table = redb::TableDefinition::<&str, &[u8]>::new("castile");
-    let redb = redb::Database::open(gate.file()).expect("it is there");
-    let write = redb.begin_write().expect("it is ours");
-    write.open_table(table).expect("a table").insert("schema", [2, 0, 0, 0].as_slice()).expect("it fits");
-    write.commit().expect("it can be written");
-    drop(redb);
+    gate.set_schema(3);
     let why = refusal(Opened::open(&gate.file(), None));
-    assert!(why.contains("its schema is 2, and this version reads 1"), "{why}");
+    assert!(why.contains("its schema is 3, and this version reads 2"), "{why}");
 }
 
 /// A disk that is full as long as it is told so.

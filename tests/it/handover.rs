@@ -9,19 +9,19 @@ use crate::support::soap::{AXIS2, CLIENT_ISSUED, client_id, envelope, group_id, 
 use crate::support::{Castile, Event, Message, Node, Peer, config, eventually, ok};
 
 /// A folder with a configuration.
-struct Site {
+pub struct Site {
     folder: tempfile::TempDir,
 }
 
 impl Site {
-    fn new(yaml: &str) -> Self {
+    pub fn new(yaml: &str) -> Self {
         let site = Self { folder: tempfile::tempdir().expect("a folder can be made") };
         site.write(yaml);
         site
     }
 
     /// Another configuration from now on.
-    fn write(&self, yaml: &str) {
+    pub fn write(&self, yaml: &str) {
         let workers = if yaml.contains("workers:") { "" } else { "workers: 2\n" };
         let admin = if yaml.contains("admin:") { "" } else { "admin: {address: '127.0.0.1:0'}\n" };
         let handover = if yaml.contains("handover:") { "" } else { "handover: {socket: control}\n" };
@@ -29,23 +29,23 @@ impl Site {
         std::fs::write(self.file(), yaml).expect("a file can be written");
     }
 
-    fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.folder.path().join("castile.yaml")
     }
 
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.folder.path().join("control")
     }
 
     /// An ordinary start.
-    fn run(&self) -> Process {
+    pub fn run(&self) -> Process {
         let process = Process::run(&self.file(), &[]);
         process.line(&["a new process can take over"]);
         process
     }
 
     /// A successor of this process, which accepts no more when this returns.
-    fn succeed(&self, old: &Process) -> Process {
+    pub fn succeed(&self, old: &Process) -> Process {
         let process = Process::run(&self.file(), &["--take-over"]);
         process.line(&["a new process can take over"]);
         old.line(&["handed over;"]);
@@ -54,18 +54,18 @@ impl Site {
 }
 
 /// A client as SOAP stacks are: it keeps its connection as long as it may, and begins another one otherwise.
-struct Client {
-    address: SocketAddr,
-    peer: Option<Peer>,
+pub struct Client {
+    pub address: SocketAddr,
+    pub peer: Option<Peer>,
 }
 
 impl Client {
-    fn new(address: SocketAddr) -> Self {
+    pub fn new(address: SocketAddr) -> Self {
         Self { address, peer: None }
     }
 
     /// Sends a request and reads its answer. Panics where none comes: it was lost then.
-    fn ask(&mut self, request: impl AsRef<[u8]>) -> Message {
+    pub fn ask(&mut self, request: impl AsRef<[u8]>) -> Message {
         let mut peer = self.peer.take().unwrap_or_else(|| Peer::connect(self.address));
         let answer = peer.ask(request);
         if answer.field("connection").as_deref() != Some("close") {
@@ -75,28 +75,28 @@ impl Client {
     }
 
     /// Closes the connection that it keeps.
-    fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.peer = None;
     }
 }
 
-fn use_id(id: &str) -> Vec<u8> {
+pub fn use_id(id: &str) -> Vec<u8> {
     post("", envelope(&group_id(id), "<x/>"))
 }
 
 /// A session of its own, learnt from the node's answer: its id and its node.
-fn login(client: &mut Client) -> (String, usize) {
+pub fn login(client: &mut Client) -> (String, usize) {
     let answer = client.ask(post("X-Login: yes\r\n", envelope("", "<login/>")));
     let text = answer.text();
     let id = text.split("axis2\">").nth(1).and_then(|rest| rest.split('<').next());
     (id.unwrap_or_else(|| panic!("no id in {text}")).to_owned(), served_by(&answer))
 }
 
-fn three() -> [Node; 3] {
+pub fn three() -> [Node; 3] {
     [0, 1, 2].map(login_node)
 }
 
-fn yaml(nodes: &[Node], settings: &str) -> String {
+pub fn yaml(nodes: &[Node], settings: &str) -> String {
     config(&nodes.iter().collect::<Vec<_>>(), settings)
 }
 
@@ -396,7 +396,7 @@ fn a_successor_that_fails_changes_nothing() {
 }
 
 /// Talks to the socket by itself.
-fn raw(socket: &Path, bytes: &[u8]) -> std::os::unix::net::UnixStream {
+pub fn raw(socket: &Path, bytes: &[u8]) -> std::os::unix::net::UnixStream {
     use std::io::Write;
     let mut stream = std::os::unix::net::UnixStream::connect(socket).expect("it listens");
     stream.set_read_timeout(Some(crate::support::PATIENCE)).expect("a timeout can be set");

@@ -162,7 +162,7 @@ pub fn read_beat(bytes: &[u8]) -> Result<Said, Broken> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::affinity::{Keys, Stage};
+    use crate::affinity::{KeyNames, Keys, Stage};
     use crate::session::Fingerprint;
 
     fn record() -> Record {
@@ -171,6 +171,7 @@ mod tests {
             group: "orders".into(),
             node: "n1".into(),
             keys: Keys::from_slice(&[Fingerprint(1), Fingerprint(u128::MAX)]),
+            names: KeyNames::new(),
             created: Now(1_795_460_000_000),
             last_used: Now(1_795_460_100_000),
             idle: 1_800_000,
